@@ -1,0 +1,164 @@
+"""A whole run in one configuration: presets, `--set`, and the file that repeats it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medal_ros.learning.config import SideConfig
+from medal_ros.options import OptionError, build, flatten, group, nest, option, unnest
+from medal_ros.resources import share
+from medal_ros.robot.supervisor import SupervisorConfig
+from medal_ros.spaces import AGENTS, Spaces
+
+SHARED = ('agent', 'classifier')
+
+
+@dataclass(frozen=True)
+class DemonstrationsConfig:
+    """Where demonstrations come from."""
+
+    count: int = option(
+        50, 'of each direction, recorded by the scripted expert', source='paper A.2', low=1
+    )
+    folder: str = option('', 'recorded demonstrations to use instead')
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """Success on starts that are never trained on."""
+
+    every: int = option(10_000, 'policy steps between evaluations', source='paper A.3', low=1)
+    episodes: int = option(10, 'episodes of a periodic evaluation', source='paper A.3', low=1)
+    final_episodes: int = option(100, 'episodes of the final figures', source='ours', low=1)
+    cloning_steps: int = option(
+        5000, 'gradient steps of the cloning baseline', source='ours', low=0
+    )
+    cloning_checkpoints: int = option(
+        10, 'checkpoints of the baseline; the best one counts', source='ours; paper: several', low=1
+    )
+
+
+@dataclass(frozen=True)
+class GraphConfig:
+    """How the nodes work together on one machine."""
+
+    rate: float = option(
+        0.0, 'control steps per second; 0: lockstep, as fast as it goes', source='ours', low=0
+    )
+    lag: int = option(
+        50, 'steps between learning from a step and acting on it (lockstep)', source='ours', low=1
+    )
+    publish_every: int = option(10, 'steps between two sets of policy weights', source='ours', low=1)
+    threads: int = option(1, "the learner's threads", source='ours', low=1)
+
+
+@dataclass(frozen=True)
+class RunConfig(SupervisorConfig):
+    """Everything that is needed to repeat a run."""
+
+    task: str = option('tabletop_quick', 'what is practised')
+    preset: str = option('quickstart', 'where the other values come from')
+    seed: int = option(0, 'seeds everything that is drawn', low=0, high=2**31 - 1)
+    demonstrations: DemonstrationsConfig = group(DemonstrationsConfig)
+    forward: SideConfig = group(SideConfig)
+    backward: SideConfig = group(SideConfig)
+    evaluation: EvaluationConfig = group(EvaluationConfig)
+    graph: GraphConfig = group(GraphConfig)
+
+
+def presets() -> list[str]:
+    """Return the names of the presets that exist."""
+    return sorted(path.stem for path in share('config', 'presets').glob('*.yaml'))
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """Return a preset's dotted keys.
+
+    Raises:
+        OptionError: There is no such preset.
+    """
+    if name not in presets():
+        raise OptionError(f'there is no preset {name!r}; there are {", ".join(presets())}')
+    return read_yaml(share('config', 'presets', f'{name}.yaml'))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the dotted keys of a YAML file.
+
+    Raises:
+        OptionError: The file is missing or is not a YAML mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        raise OptionError(f'{path} cannot be read as YAML') from None
+    if not isinstance(content, Mapping):
+        raise OptionError(f'{path} is not a YAML mapping of keys to values')
+    return unnest(content)
+
+
+def make_config(preset: str, changes: Mapping[str, Any]) -> RunConfig:
+    """Return a preset with some keys changed.
+
+    Keys of `agent` and `classifier` mean both directions; `backward.agent.discount` only one.
+
+    Raises:
+        OptionError: An unknown preset or key, or a value that is not allowed.
+    """
+    values = {**expand(load_preset(preset)), **expand(changes), 'preset': preset}
+    config = build(RunConfig, values, 'key')
+    for name in AGENTS:
+        agent = getattr(config, name).agent
+        for key, small, large in (
+            ('demonstrations', agent.demonstrations, agent.batch - 1),
+            ('subset', agent.subset, agent.critics),
+        ):
+            if small > large:
+                raise OptionError(f'key {name}.agent.{key} must be at most {large}, not {small}')
+    return config
+
+
+def expand(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace keys that mean both directions by one for each; what names a direction wins."""
+    both = {k: v for k, v in values.items() if k.split('.')[0] in SHARED}
+    expanded = {f'{agent}.{k}': v for agent in AGENTS for k, v in both.items()}
+    return {**expanded, **{k: v for k, v in values.items() if k not in both}}
+
+
+def compress(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo `expand`: write what both directions share once."""
+    compressed: dict[str, Any] = {}
+    for key, value in values.items():
+        side, _, rest = key.partition('.')
+        other = values.get(f'backward.{rest}') if side == 'forward' else values.get(f'forward.{rest}')
+        shared = side in AGENTS and other == value
+        compressed[rest if shared else key] = value
+    return compressed
+
+
+def save_config(config: RunConfig, path: Path) -> None:
+    """Write a configuration as YAML that `make_config` reads back to the same."""
+    text = yaml.safe_dump(nest(compress(flatten(config))), sort_keys=False)
+    path.write_text(f'# Repeat this run: medal train --config {path.name}\n{text}')
+
+
+def load_config(path: Path) -> RunConfig:
+    """Read a configuration written by `save_config`.
+
+    Raises:
+        OptionError: The file cannot be read or holds an unknown key or a bad value.
+    """
+    return build(RunConfig, expand(read_yaml(path)), 'key')
+
+
+@dataclass(frozen=True)
+class NodeConfig(RunConfig):
+    """What every learning node is told: the run, where its files are, what the world looks like."""
+
+    folder: str = option('', "the run's folder")
+    spaces: Spaces = group(Spaces)

@@ -1,0 +1,5 @@
+"""What a person can put right."""
+
+
+class UserError(ValueError):
+    """A mistake in what was asked for or given; the text is one sentence, shown as it is."""

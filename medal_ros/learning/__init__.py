@@ -1,0 +1,1 @@
+"""The method: MEDAL++ without ROS. torch and numpy only."""

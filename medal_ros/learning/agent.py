@@ -1,0 +1,200 @@
+"""One agent of MEDAL++: a critic ensemble and a policy over a shared, augmented encoder.
+
+Equations are the paper's (Sharma et al. 2023, section 4 and appendix A.1). No step is terminal,
+success included: targets always bootstrap.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from medal_ros.learning.augment import random_shift
+from medal_ros.learning.cloning import Cloner
+from medal_ros.learning.config import AgentConfig
+from medal_ros.learning.demonstrations import Demonstration, as_replay
+from medal_ros.learning.networks import CriticEnsemble
+from medal_ros.learning.policy import Policy
+from medal_ros.learning.replay import Batch, Replay
+from medal_ros.spaces import AGENTS, Spaces
+
+Reward = Callable[[Tensor, Tensor], Tensor]  # frames, proprio of s' -> (batch,) rewards
+
+
+class Agent:
+    """Forward or backward: its networks, its demonstrations and their training.
+
+    Args:
+        name: `forward` or `backward`.
+        config: Its configuration.
+        spaces: Shapes of observations and actions.
+        demonstrations: Demonstrations of its own direction.
+        seed: Seeds its networks and everything it draws.
+        device: Where it trains.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: AgentConfig,
+        spaces: Spaces,
+        demonstrations: list[Demonstration],
+        seed: int,
+        device: torch.device | str = 'cpu',
+    ) -> None:
+        self.name, self.config, self.device = name, config, torch.device(device)
+        self.rng = np.random.default_rng([seed, AGENTS.index(name)])
+        torch.manual_seed(int(self.rng.integers(2**31)))
+        self.policy = Policy(config, spaces).to(self.device)
+        inputs = config.encoder.feature + spaces.proprio + spaces.action
+        self.critics = CriticEnsemble(config.critics, inputs, config.hidden, config.critic_layers)
+        self.critics.to(self.device)
+        self.targets = copy.deepcopy(self.critics).requires_grad_(False)
+        rate = config.learning_rate
+        self.encoder_optimizer = torch.optim.Adam(self.policy.encoder.parameters(), rate, fused=True)
+        self.critic_optimizer = torch.optim.Adam(self.critics.parameters(), rate, fused=True)
+        self.actor_optimizer = torch.optim.Adam(self.policy.actor.parameters(), rate, fused=True)
+        self.demonstrations = as_replay(demonstrations, name, spaces)
+        self.steps = 0  # the agent's own stored steps: the clock of every schedule
+        self.updates = 0
+
+    @property
+    def noise(self) -> float:
+        """Return the exploration noise of the moment (policies of form `noise`)."""
+        return self.config.policy.noise(self.steps)
+
+    def warm_up(self) -> dict[str, float]:
+        """Clone the demonstrations for `cloning.warm_up` steps before practice begins."""
+        cloner = Cloner(self.policy, self.config, self.demonstrations, self.name, self.rng)
+        loss = 0.0
+        for _ in range(self.config.cloning.warm_up):
+            loss = cloner.step()
+        return {'warm_up_loss': loss} if self.config.cloning.warm_up else {}
+
+    def update(self, replay: Replay, reward: Reward, critic_steps: int = 1) -> dict[str, float]:
+        """Take some critic steps, then one actor step on the last batch; return metrics."""
+        metrics: dict[str, float] = {}
+        for _ in range(critic_steps):
+            batch, rewards = self.sample(replay, reward)
+            tensors = self._augmented(batch)
+            features, critic_metrics = self.update_critic(tensors, rewards)
+            metrics.update(critic_metrics)
+            self.updates += 1
+        metrics.update(self.update_actor(tensors, features.detach()))
+        return metrics
+
+    def sample(self, replay: Replay, reward: Reward) -> tuple[Batch, Tensor]:
+        """Draw practice and, at the end of the batch, demonstrations; reward both alike.
+
+        The reward is the current classifier's of the clean next frame: it is never stored.
+        """
+        c = self.config
+        agents = AGENTS if c.share_transitions else (self.name,)
+        practice = replay.batch(replay.choose(agents, c.batch - c.demonstrations, self.rng))
+        shown = self.demonstrations.batch(
+            self.demonstrations.choose((self.name,), c.demonstrations, self.rng)
+        )
+        batch = Batch(*(np.concatenate(pair) for pair in zip(practice, shown, strict=True)))
+        if c.reward == 'task':
+            rewards = torch.from_numpy(np.nan_to_num(batch.task_rewards, nan=1.0))
+        else:
+            rewards = reward(self._tensor(batch.next_frames), self._tensor(batch.next_proprio))
+        return batch, rewards.to(self.device)
+
+    def update_critic(
+        self, batch: dict[str, Tensor], rewards: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Fit all critics and the encoder to one shared target (Eq. 2); average the targets.
+
+        Returns:
+            The features of the batch, for the actor, and metrics.
+        """
+        c = self.config
+        with self._precision():
+            with torch.no_grad():
+                target = self.target(batch['next_frames'], batch['next_proprio'], rewards)
+            features = self.policy.features(batch['frames'], batch['proprio'])
+            values = self.critics(torch.cat([features, batch['actions']], -1)).float()
+            loss = F.mse_loss(values, target.expand_as(values))
+        self.encoder_optimizer.zero_grad(set_to_none=True)
+        self.critic_optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.critic_optimizer.step()
+        self.encoder_optimizer.step()
+        with torch.no_grad():
+            pairs = list(self.targets.parameters()), list(self.critics.parameters())
+            torch._foreach_lerp_(*pairs, c.target_rate)
+        return features, {
+            'critic_loss': loss.item(),
+            'q': values.mean().item(),
+            'reward': rewards.mean().item(),
+            'reward_demonstrations': rewards[len(rewards) - c.demonstrations :].mean().item(),
+        }
+
+    def target(self, next_frames: Tensor, next_proprio: Tensor, rewards: Tensor) -> Tensor:
+        """Return `(batch,)` r + gamma min over a fresh random subset of the target critics."""
+        c = self.config
+        features = self.policy.features(next_frames, next_proprio)
+        action = self.policy.actor.sample(features, self.noise, c.policy.noise_clip)
+        subset = torch.randperm(c.critics)[: c.subset]
+        values = self.targets(torch.cat([features, action], -1), subset).float()
+        return rewards + c.discount * values.amin(0)
+
+    def update_actor(self, batch: dict[str, Tensor], features: Tensor) -> dict[str, float]:
+        """Ascend the mean of all critics plus the cloning term on the batch's demonstrations."""
+        c = self.config
+        with self._precision():
+            action = self.policy.actor.sample(features, self.noise, c.policy.noise_clip)
+            value = self.critics(torch.cat([features, action], -1), frozen=True).float().mean()
+            likelihood = self.cloning_term(batch, features)
+            weight = c.cloning.weight(self.steps)
+            value_weight = 1.0 - weight if c.cloning.mix == 'convex' else 1.0
+            loss = -value_weight * value - weight * likelihood
+        self.actor_optimizer.zero_grad(set_to_none=True)
+        self.encoder_optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.actor_optimizer.step()
+        if c.cloning.into_encoder and c.demonstrations:
+            self.encoder_optimizer.step()
+        with torch.no_grad():
+            _, std = self.policy.actor.distribution(features, self.noise)
+        return {
+            'actor_q': value.item(),
+            'cloning': likelihood.item(),
+            'cloning_weight': weight,
+            'std': std.mean().item(),
+        }
+
+    def cloning_term(self, batch: dict[str, Tensor], features: Tensor) -> Tensor:
+        """Return the mean log-likelihood of the demonstrations at the end of the batch."""
+        shown = self.config.demonstrations
+        if not shown:
+            return features.new_zeros(())
+        if self.config.cloning.into_encoder:
+            mine = self.policy.features(batch['frames'][-shown:], batch['proprio'][-shown:])
+        else:
+            mine = features[-shown:]
+        return self.policy.actor.log_likelihood(mine, batch['actions'][-shown:]).mean()
+
+    def _augmented(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the batch as tensors, s and s' shifted independently."""
+        shift = self.config.shift
+        return {
+            'frames': self._tensor(random_shift(batch.frames, shift, self.rng)),
+            'proprio': self._tensor(batch.proprio),
+            'actions': self._tensor(batch.actions),
+            'next_frames': self._tensor(random_shift(batch.next_frames, shift, self.rng)),
+            'next_proprio': self._tensor(batch.next_proprio),
+        }
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
+
+    def _precision(self) -> torch.autocast:
+        bf16 = self.config.precision == 'bf16'
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)

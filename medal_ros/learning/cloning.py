@@ -1,0 +1,51 @@
+"""Behaviour cloning: the baseline, and the warm-up of an agent's policy."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from medal_ros.learning.augment import random_shift
+from medal_ros.learning.config import AgentConfig
+from medal_ros.learning.policy import Policy
+from medal_ros.learning.replay import Replay
+
+
+class Cloner:
+    """Trains a policy, its encoder included, to repeat demonstrations.
+
+    Args:
+        policy: What is trained: the same networks that practice trains.
+        config: Batch size, learning rate, shift.
+        demonstrations: Demonstrations of one agent.
+        agent: Which agent's steps these are.
+        rng: Draws batches and shifts.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        config: AgentConfig,
+        demonstrations: Replay,
+        agent: str,
+        rng: np.random.Generator,
+    ) -> None:
+        self.policy, self.config = policy, config
+        self.demonstrations, self.agent, self.rng = demonstrations, agent, rng
+        self.optimizer = torch.optim.Adam(policy.parameters(), config.learning_rate, fused=True)
+
+    def step(self) -> float:
+        """Take one gradient step and return the loss: minus the mean log-likelihood."""
+        indices = self.demonstrations.choose((self.agent,), self.config.batch, self.rng)
+        batch = self.demonstrations.batch(indices)
+        frames = torch.from_numpy(random_shift(batch.frames, self.config.shift, self.rng))
+        device = next(self.policy.parameters()).device
+        features = self.policy.features(
+            frames.to(device), torch.from_numpy(batch.proprio).to(device)
+        )
+        actions = torch.from_numpy(batch.actions).to(device)
+        loss = -self.policy.actor.log_likelihood(features, actions).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()

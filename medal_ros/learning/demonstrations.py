@@ -1,0 +1,152 @@
+"""Demonstrations on disk: one safetensors file each, readable without executing anything.
+
+A file holds `frames` `(steps + 1, height, width, channels)` uint8, `proprio` `(steps + 1, n)`
+float32 and `actions` `(steps, m)` float32, and as text: `format`, `task`, `direction` and
+`cameras` (comma-separated, in channel order). Files are named `<direction>_<number>.safetensors`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from medal_ros.errors import UserError
+from medal_ros.learning.replay import FrameStore, Replay
+from medal_ros.spaces import AGENTS, Spaces
+
+FORMAT = 'medal_ros demonstration 1'
+MAX_BYTES = 2 << 30
+
+
+class DemonstrationError(UserError):
+    """A demonstration that cannot be used, and why, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """One recorded attempt: what was seen at each of `steps + 1` moments, what was done between."""
+
+    task: str
+    direction: str
+    cameras: tuple[str, ...]
+    frames: np.ndarray
+    proprio: np.ndarray
+    actions: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+
+def save_demonstration(demonstration: Demonstration, folder: Path, number: int) -> Path:
+    """Write one demonstration; the file appears whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f'{demonstration.direction}_{number:03d}.safetensors'
+    partial = path.with_suffix('.partial')
+    tensors = {k: getattr(demonstration, k) for k in ('frames', 'proprio', 'actions')}
+    text = {
+        'format': FORMAT,
+        'task': demonstration.task,
+        'direction': demonstration.direction,
+        'cameras': ','.join(demonstration.cameras),
+    }
+    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, partial, text)
+    partial.replace(path)
+    return path
+
+
+def load_demonstration(path: Path) -> Demonstration:
+    """Read one demonstration.
+
+    Raises:
+        DemonstrationError: The file is missing, truncated, too large or of another format.
+    """
+    if not path.is_file():
+        raise DemonstrationError(f'there is no demonstration {path}')
+    if path.stat().st_size > MAX_BYTES:
+        raise DemonstrationError(f'{path} is larger than the {MAX_BYTES >> 30} GiB allowed')
+    try:
+        with safe_open(path, 'numpy') as file:
+            text = file.metadata() or {}
+            names = set(file.keys())
+            if text.get('format') != FORMAT or names != {'frames', 'proprio', 'actions'}:
+                raise DemonstrationError(f'{path} is not a demonstration ({FORMAT!r})')
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError):
+        raise DemonstrationError(f'{path} is damaged or truncated') from None
+    cameras = tuple(text.get('cameras', '').split(','))
+    return Demonstration(text.get('task', ''), text.get('direction', ''), cameras, **tensors)
+
+
+def check(demonstration: Demonstration, task: str, spaces: Spaces, least: int, name: str) -> None:
+    """Raise a DemonstrationError unless the demonstration fits the task.
+
+    Args:
+        demonstration: What was loaded.
+        task: The task it must be of.
+        spaces: The shapes it must have.
+        least: Steps it must have at least: K, so that goal states do not reach its start.
+        name: What to call it in a sentence.
+    """
+    d, length = demonstration, len(demonstration.actions)
+    if d.task != task:
+        raise DemonstrationError(f'{name} is of task {d.task!r}, not {task!r}')
+    if d.direction not in AGENTS:
+        raise DemonstrationError(f'{name} has direction {d.direction!r}, not {" or ".join(AGENTS)}')
+    expected = {
+        'frames': ((length + 1, *spaces.frame_shape), np.uint8),
+        'proprio': ((length + 1, spaces.proprio), np.float32),
+        'actions': ((length, spaces.action), np.float32),
+    }
+    for key, (shape, dtype) in expected.items():
+        array = getattr(d, key)
+        if array.shape != shape or array.dtype != dtype:
+            raise DemonstrationError(
+                f'{name}: {key} are {array.dtype}{list(array.shape)}, '
+                f'not {np.dtype(dtype)}{list(shape)}'
+            )
+    if d.cameras != spaces.cameras:
+        raise DemonstrationError(f'{name} has cameras {d.cameras}, not {spaces.cameras}')
+    if not (np.isfinite(d.proprio).all() and np.isfinite(d.actions).all()):
+        raise DemonstrationError(f'{name} holds a number that is not finite')
+    if np.abs(d.actions).max(initial=0.0) > 1.0:
+        raise DemonstrationError(f'{name} holds an action outside [-1, 1]')
+    if length < least:
+        raise DemonstrationError(
+            f'{name} has {length} steps, fewer than the {least} goal states taken from its end '
+            f'(classifier.goal_states)'
+        )
+
+
+def load_demonstrations(
+    folder: Path, task: str, spaces: Spaces, least: int
+) -> dict[str, list[Demonstration]]:
+    """Read all demonstrations of a folder, `{direction: [...]}` in the order of their names.
+
+    Raises:
+        DemonstrationError: One is unusable, or a direction has none.
+    """
+    found: dict[str, list[Demonstration]] = {agent: [] for agent in AGENTS}
+    for path in sorted(folder.glob('*.safetensors')):
+        demonstration = load_demonstration(path)
+        check(demonstration, task, spaces, least, path.name)
+        found[demonstration.direction].append(demonstration)
+    for direction, demonstrations in found.items():
+        if not demonstrations:
+            raise DemonstrationError(f'{folder} holds no {direction} demonstrations')
+    return found
+
+
+def as_replay(demonstrations: list[Demonstration], agent: str, spaces: Spaces) -> Replay:
+    """Return the demonstrations as steps of one agent, to sample batches from."""
+    frames = sum(len(d.frames) for d in demonstrations)
+    replay = Replay(FrameStore(spaces, frames))
+    for d in demonstrations:
+        for i, (frame, proprio) in enumerate(zip(d.frames, d.proprio, strict=True)):
+            replay.add_frame(frame, proprio)
+            if i < len(d):
+                replay.add_step(agent, d.actions[i])
+    return replay

@@ -1,0 +1,102 @@
+"""Join observations and steps by sequence number into replay, whatever order they arrive in.
+
+A step is stored when a policy alone made it and both frames around it are there. Everything
+else (a lost message, two sources, a number that is not finite) is counted and left out, and a
+stored step never spans it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from medal_ros.learning.replay import Replay
+from medal_ros.spaces import AGENTS
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What was executed after one observation."""
+
+    sequence: int
+    source: str
+    agent: str
+    action: np.ndarray
+    boundary: bool = False
+    task_reward: float = float('nan')
+
+
+class Resolved(NamedTuple):
+    """One sequence number that is settled."""
+
+    sequence: int
+    agent: str | None  # whose step was stored; None: no step to learn from
+
+
+class StepJoiner:
+    """Writes steps to replay in the order of their sequence numbers.
+
+    Args:
+        replay: Where they go; nothing else may write there.
+    """
+
+    def __init__(self, replay: Replay) -> None:
+        self.replay = replay
+        self.next = 0  # the first sequence number not settled yet
+        self.refused = 0  # policy steps not stored
+        self._observations: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._steps: dict[int, StepRecord] = {}
+        self._doubtful: set[int] = set()  # sequences with two different steps
+        self._newest_observation = self._newest_step = -1
+        self._tail = -1  # sequence of the last frame in replay
+
+    def add_observation(self, sequence: int, frame: np.ndarray, proprio: np.ndarray) -> None:
+        """Take one observation; a repeated or settled one is ignored."""
+        if sequence >= self.next:
+            self._observations.setdefault(sequence, (frame, proprio))
+            self._newest_observation = max(self._newest_observation, sequence)
+
+    def add_step(self, step: StepRecord) -> None:
+        """Take one step; the same step again is ignored, a different one makes both doubtful."""
+        if step.sequence < self.next:
+            return
+        known = self._steps.setdefault(step.sequence, step)
+        same = known.source == step.source and np.array_equal(known.action, step.action)
+        if not same:
+            self._doubtful.add(step.sequence)
+        self._newest_step = max(self._newest_step, step.sequence)
+
+    def settle(self) -> Resolved | None:
+        """Settle the next sequence number, or return None while something may still arrive.
+
+        Each topic keeps its order: what is newer than a missing message proves it lost.
+        """
+        n = self.next
+        if self._newest_step < n or self._newest_observation < n + 1:
+            return None
+        step, before = self._steps.pop(n, None), self._observations.pop(n, None)
+        after = self._observations.get(n + 1)
+        agent = None
+        if step is not None and step.source == 'policy':
+            if before and after and n not in self._doubtful and self._usable(step, before, after):
+                self._store(step, before, after)
+                agent = step.agent
+            else:
+                self.refused += 1
+        self._doubtful.discard(n)
+        self.next = n + 1
+        return Resolved(n, agent)
+
+    def _usable(self, step: StepRecord, before: tuple, after: tuple) -> bool:
+        numbers = step.action, before[1], after[1]
+        finite = all(np.isfinite(x).all() for x in numbers)
+        return finite and not step.boundary and step.agent in AGENTS
+
+    def _store(self, step: StepRecord, before: tuple, after: tuple) -> None:
+        if self._tail != step.sequence:
+            self.replay.add_frame(*before)
+        self.replay.add_step(step.agent, step.action, step.task_reward)
+        self.replay.add_frame(*after)
+        self._tail = step.sequence + 1

@@ -1,0 +1,94 @@
+"""Both agents over one replay: takes in what the robot did and learns what that has earned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from medal_ros.learning.agent import Agent
+from medal_ros.learning.budget import UpdateBudget
+from medal_ros.learning.classifier import Classifier
+from medal_ros.learning.config import SideConfig
+from medal_ros.learning.demonstrations import Demonstration
+from medal_ros.learning.joiner import Resolved, StepJoiner
+from medal_ros.learning.replay import FrameStore, Replay
+from medal_ros.spaces import AGENTS, Spaces
+
+
+class Learner:
+    """The training half of MEDAL++: agents, the classifiers that reward them, replay, budgets.
+
+    Args:
+        sides: Configuration of each direction.
+        spaces: Shapes of observations and actions.
+        demonstrations: Demonstrations of each direction.
+        store: Where frames and steps go.
+        seed: Seeds everything.
+        device: Where the networks are trained.
+    """
+
+    def __init__(
+        self,
+        sides: Mapping[str, SideConfig],
+        spaces: Spaces,
+        demonstrations: Mapping[str, list[Demonstration]],
+        store: FrameStore,
+        seed: int,
+        device: torch.device | str = 'cpu',
+    ) -> None:
+        self.replay = Replay(store)
+        self.joiner = StepJoiner(self.replay)
+        self.agents = {
+            name: Agent(name, sides[name].agent, spaces, demonstrations[name], seed, device)
+            for name in AGENTS
+        }
+        self.classifiers = {
+            name: Classifier(sides[name].classifier, spaces, name).to(device).eval()
+            for name in AGENTS
+        }
+        self.budgets = {
+            name: UpdateBudget(sides[name].agent.utd, sides[name].agent.max_owed)
+            for name in AGENTS
+        }
+
+    def warm_up(self) -> dict[str, dict[str, float]]:
+        """Clone the demonstrations before practice, where that is configured."""
+        return {name: agent.warm_up() for name, agent in self.agents.items()}
+
+    def settle(self) -> Resolved | None:
+        """Store the next step if all of it has arrived, and credit its updates to its agent."""
+        resolved = self.joiner.settle()
+        if resolved is not None and resolved.agent is not None:
+            agent = self.agents[resolved.agent]
+            agent.steps += 1
+            if agent.steps >= agent.config.learn_after:
+                self.budgets[resolved.agent].add()
+        return resolved
+
+    def learn(self, name: str) -> dict[str, float] | None:
+        """Take one agent's next earned update; None when none is due."""
+        critic_steps = self.budgets[name].take()
+        if not critic_steps:
+            return None
+        return self.agents[name].update(self.replay, self.classifiers[name].reward, critic_steps)
+
+    @property
+    def steps(self) -> int:
+        """Steps stored, of both agents."""
+        return sum(agent.steps for agent in self.agents.values())
+
+    @property
+    def updates(self) -> int:
+        """Critic updates done, of both agents."""
+        return sum(agent.updates for agent in self.agents.values())
+
+    @property
+    def owed(self) -> int:
+        """Critic updates due and not yet done."""
+        return sum(budget.owed for budget in self.budgets.values())
+
+    @property
+    def dropped(self) -> int:
+        """Critic updates given up because the learner fell too far behind."""
+        return sum(budget.dropped for budget in self.budgets.values())

@@ -1,0 +1,146 @@
+"""Replay: every frame once, as bytes, and for each agent a list of the steps it took.
+
+A step lies between two neighbouring frames of one store, so nothing is kept twice. Where the
+stream of frames breaks (a gap, a reset, a human hand) the frame that ends the last step stays
+without a step of its own: a break costs one frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from medal_ros.spaces import AGENTS, Spaces
+
+
+class Batch(NamedTuple):
+    """Transitions. Frames `(batch, height, width, channels)` uint8; the rest float32."""
+
+    frames: np.ndarray
+    proprio: np.ndarray
+    actions: np.ndarray
+    next_frames: np.ndarray
+    next_proprio: np.ndarray
+    task_rewards: np.ndarray
+
+
+class FrameStore:
+    """Frames and what was measured and done at each of them, in memory or in mapped files.
+
+    Args:
+        spaces: Shapes of observations and actions.
+        capacity: Frames that fit.
+        folder: Where the files lie; None keeps everything in memory.
+        write: Make the files, or open existing ones for reading.
+
+    Raises:
+        ValueError: The files are not there or do not have the size of this store.
+    """
+
+    def __init__(
+        self, spaces: Spaces, capacity: int, folder: Path | None = None, write: bool = True
+    ) -> None:
+        self.capacity, self.folder, self.write = capacity, folder, write
+        if folder is not None and write:
+            folder.mkdir(parents=True, exist_ok=True)
+        self.frames = self._array('frames', (capacity, *spaces.frame_shape), np.uint8)
+        self.proprio = self._array('proprio', (capacity, spaces.proprio), np.float32)
+        self.actions = self._array('actions', (capacity, spaces.action), np.float32)
+        self.task_rewards = self._array('task_rewards', (capacity,), np.float32)
+        self.steps = {name: self._array(name, (capacity,), np.int64) for name in AGENTS}
+
+    def _array(self, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        if self.folder is None:
+            return np.zeros(shape, dtype)
+        path = self.folder / f'{name}.bin'
+        if self.write:
+            return np.memmap(path, dtype, 'w+', shape=shape)  # sparse: costs what is written
+        wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if not path.is_file() or path.stat().st_size != wanted:
+            raise ValueError(f'{path} is not a replay store of {self.capacity} frames')
+        return np.memmap(path, dtype, 'r', shape=shape)
+
+    def flush(self) -> None:
+        """Wait until everything written so far is on the disk."""
+        for array in (self.frames, self.proprio, self.actions, self.task_rewards):
+            if isinstance(array, np.memmap):
+                array.flush()
+        for array in self.steps.values():
+            if isinstance(array, np.memmap):
+                array.flush()
+
+
+@dataclass
+class Counts:
+    """How much of a store holds data."""
+
+    frames: int = 0
+    forward: int = 0
+    backward: int = 0
+
+    def of(self, agent: str) -> int:
+        return getattr(self, agent)
+
+
+class Replay:
+    """The steps of both agents over one frame store."""
+
+    def __init__(self, store: FrameStore) -> None:
+        self.store = store
+        self.counts = Counts()
+
+    def add_frame(self, frame: np.ndarray, proprio: np.ndarray) -> None:
+        """Append a frame.
+
+        Raises:
+            ValueError: The store is full.
+        """
+        index = self.counts.frames
+        if index >= self.store.capacity:
+            raise ValueError(f'the replay store is full: it holds {self.store.capacity} frames')
+        self.store.frames[index] = frame
+        self.store.proprio[index] = proprio
+        self.counts.frames += 1
+
+    def add_step(self, agent: str, action: np.ndarray, task_reward: float = np.nan) -> None:
+        """Record that an agent acted at the newest frame; the next frame must be its result."""
+        index = self.counts.frames - 1
+        self.store.actions[index] = action
+        self.store.task_rewards[index] = task_reward
+        count = self.counts.of(agent)
+        self.store.steps[agent][count] = index
+        setattr(self.counts, agent, count + 1)
+
+    def choose(self, agents: tuple[str, ...], size: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw frame indices of steps uniformly over what the agents did together."""
+        draws = rng.integers(0, sum(self.counts.of(a) for a in agents), size)
+        indices = np.empty(size, np.int64)
+        for agent in agents:
+            count = self.counts.of(agent)
+            mine = (draws >= 0) & (draws < count)
+            indices[mine] = self.store.steps[agent][draws[mine]]
+            draws = draws - count
+        return indices
+
+    def batch(self, indices: np.ndarray) -> Batch:
+        """Return the transitions that begin at these frames."""
+        s, after = self.store, indices + 1
+        return Batch(
+            np.take(s.frames, indices, 0),
+            np.take(s.proprio, indices, 0),
+            np.take(s.actions, indices, 0),
+            np.take(s.frames, after, 0),
+            np.take(s.proprio, after, 0),
+            np.take(s.task_rewards, indices, 0),
+        )
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of everything stored so far."""
+        s = self.store
+        row = sum(a[:1].nbytes for a in (s.frames, s.proprio, s.actions, s.task_rewards))
+        lists = 8 * (self.counts.forward + self.counts.backward)
+        return self.counts.frames * row + lists

@@ -1,0 +1,54 @@
+"""Where a run keeps what: one place for every path below `runs/<name>/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / 'config.yaml'
+
+    @property
+    def summary(self) -> Path:
+        return self.path / 'summary.json'
+
+    @property
+    def demonstrations(self) -> Path:
+        return self.path / 'demonstrations'
+
+    @property
+    def replay(self) -> Path:
+        return self.path / 'replay'
+
+    @property
+    def weights(self) -> Path:
+        """Weights on their way between nodes; each file lives for a few steps only."""
+        return self.path / 'weights'
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / 'checkpoints'
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / 'tensorboard'
+
+    def policy(self, agent: str, steps: int) -> Path:
+        """Return the policy of an agent as it was after so many policy steps of the run."""
+        return self.checkpoints / f'{agent}_{steps:08d}.safetensors'
+
+    def training_state(self, part: str) -> Path:
+        """Return the newest whole state of an agent or a classifier."""
+        return self.checkpoints / f'state_{part}.safetensors'
+
+    def replay_capacity(self, steps: int) -> int:
+        """Return how many frames fit the store of a run: at worst every step has its own two."""
+        return 2 * steps + 2
