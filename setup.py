@@ -49,6 +49,8 @@ class CMakeBuild(build_ext):
         key = hashlib.sha256(f'{ROOT}{sys.prefix}{sys.version}'.encode()).hexdigest()[:8]
         build = ROOT / 'build' / f'pip-{key}'
         stage = build / 'stage'
+        build.mkdir(parents=True, exist_ok=True)
+        (ROOT / 'build' / 'COLCON_IGNORE').touch()  # the stage holds a copy of package.xml
         self._cmake(build, stage)
         self.distribution.data_files += list(data_files(stage))
 

@@ -111,6 +111,10 @@ def make_config(preset: str, changes: Mapping[str, Any]) -> RunConfig:
         OptionError: An unknown preset or key, or a value that is not allowed.
     """
     values = {**expand(load_preset(preset)), **expand(changes), 'preset': preset}
+    return _build(values)
+
+
+def _build(values: Mapping[str, Any]) -> RunConfig:
     config = build(RunConfig, values, 'key')
     for name in AGENTS:
         agent = getattr(config, name).agent
@@ -153,7 +157,7 @@ def load_config(path: Path) -> RunConfig:
     Raises:
         OptionError: The file cannot be read or holds an unknown key or a bad value.
     """
-    return build(RunConfig, expand(read_yaml(path)), 'key')
+    return _build(expand(read_yaml(path)))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, get_type_hints
 
@@ -18,6 +19,8 @@ import yaml
 from medal_ros.errors import UserError
 
 T = TypeVar('T')
+
+EXPONENT = re.compile(r'[-+]?\d+(\.\d*)?[eE][-+]?\d+')
 
 
 class OptionError(UserError):
@@ -158,7 +161,7 @@ def _check(key: str, value: Any, field: dataclasses.Field, hint: Any, what: str)
         fits = converted in allowed['choices']
     for item in converted if isinstance(converted, tuple) else (converted,):
         if fits and isinstance(item, int | float) and not isinstance(item, bool):
-            fits = not math.isnan(item)
+            fits = math.isfinite(item)
             fits = fits and (allowed['low'] is None or item >= allowed['low'])
             fits = fits and (allowed['high'] is None or item <= allowed['high'])
     if not fits:
@@ -171,8 +174,12 @@ def _convert(value: Any, hint: Any) -> Any:
     if hint is bool or hint is str:
         return value if isinstance(value, hint) else None
     if hint is int or hint is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return hint(value) if number and (hint is float or value == int(value)) else None
+        if isinstance(value, str) and EXPONENT.fullmatch(value):
+            value = float(value)  # YAML 1.1 takes 1e-3 for a text
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        whole = isinstance(value, int) or value.is_integer()
+        return hint(value) if whole or hint is float else None
     item = hint.__args__[0]  # tuple[item, ...]
     if isinstance(value, str) or not hasattr(value, '__iter__'):
         return None
@@ -187,11 +194,11 @@ def _allowed(field: dataclasses.Field, hint: Any) -> str:
     names = {int: 'a whole number', float: 'a number', bool: 'true or false', str: 'a text'}
     text = names.get(hint) or f'a list, each {names[hint.__args__[0]]}'
     if allowed['low'] is not None and allowed['high'] is not None:
-        text += f' from {allowed["low"]:g} to {allowed["high"]:g}'
+        text += f' from {allowed["low"]:.10g} to {allowed["high"]:.10g}'
     elif allowed['low'] is not None:
-        text += f' of at least {allowed["low"]:g}'
+        text += f' of at least {allowed["low"]:.10g}'
     elif allowed['high'] is not None:
-        text += f' of at most {allowed["high"]:g}'
+        text += f' of at most {allowed["high"]:.10g}'
     return text
 
 

@@ -35,5 +35,5 @@ def _share_folder() -> Path:
         return source
     try:
         return Path(get_package_share_directory(PACKAGE))
-    except (PackageNotFoundError, LookupError):  # LookupError: AMENT_PREFIX_PATH is not set
+    except (PackageNotFoundError, OSError):  # OSError: AMENT_PREFIX_PATH is not set
         return Path(sys.prefix, 'share', PACKAGE)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+UNTIL_STOPPED = 1_000_000  # steps for which a run without an end has room
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -50,5 +52,8 @@ class RunFolder:
         return self.checkpoints / f'state_{part}.safetensors'
 
     def replay_capacity(self, steps: int) -> int:
-        """Return how many frames fit the store of a run: at worst every step has its own two."""
-        return 2 * steps + 2
+        """Return how many frames fit the store of a run: at worst every step has its own two.
+
+        Files are sparse, so a run until stopped (0 steps) costs what it stores.
+        """
+        return 2 * (steps or UNTIL_STOPPED) + 2

@@ -84,9 +84,9 @@ make_environment() {
 
 install_dependencies() {
   done_before dependencies && return
-  say 'installing ROS 2, PyTorch, MuJoCo and the rest. What is not here yet is downloaded:' \
-    'about 0.4 GB, and PyTorch: 0.2 GB for its CPU build, 0.9 GB and as much again or more of' \
-    'CUDA libraries for the usual one (docs/install.md says how to choose).'
+  say 'installing ROS 2, PyTorch, MuJoCo and the rest. What is not on this machine is' \
+    'downloaded: PyTorch is 0.2 GB in its CPU build and 2.7 GB with CUDA (docs/install.md says' \
+    'how to choose), all the rest 0.4 GB.'
   local index=()
   [ -z "${TORCH_INDEX:-}" ] || index=(--extra-index-url "$TORCH_INDEX")
   logged $venv/bin/python -m pip install "${index[@]}" --constraint constraints.txt \

@@ -101,7 +101,7 @@ class Agent:
         )
         batch = Batch(*(np.concatenate(pair) for pair in zip(practice, shown, strict=True)))
         if c.reward == 'task':
-            rewards = torch.from_numpy(np.nan_to_num(batch.task_rewards, nan=1.0))
+            rewards = torch.from_numpy(np.nan_to_num(batch.task_rewards))
         else:
             rewards = reward(self._tensor(batch.next_frames), self._tensor(batch.next_proprio))
         return batch, rewards.to(self.device)
@@ -129,12 +129,14 @@ class Agent:
         with torch.no_grad():
             pairs = list(self.targets.parameters()), list(self.critics.parameters())
             torch._foreach_lerp_(*pairs, c.target_rate)
-        return features, {
+        metrics = {
             'critic_loss': loss.item(),
             'q': values.mean().item(),
             'reward': rewards.mean().item(),
-            'reward_demonstrations': rewards[len(rewards) - c.demonstrations :].mean().item(),
         }
+        if c.demonstrations:
+            metrics['reward_demonstrations'] = rewards[-c.demonstrations :].mean().item()
+        return features, metrics
 
     def target(self, next_frames: Tensor, next_proprio: Tensor, rewards: Tensor) -> Tensor:
         """Return `(batch,)` r + gamma min over a fresh random subset of the target critics."""

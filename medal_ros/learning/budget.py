@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class UpdateBudget:
     """Counts the critic steps that stored steps have earned one agent.
@@ -27,7 +29,7 @@ class UpdateBudget:
 
     def take(self) -> int:
         """Return how many critic steps to do now, before one actor step; 0 when none is due."""
-        due = min(int(self.earned + 1e-9), max(int(self.utd), 1))
+        due = min(int(self.earned + 1e-9), max(math.ceil(self.utd), 1))
         self.earned -= due
         return due
 

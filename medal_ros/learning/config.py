@@ -16,10 +16,14 @@ from medal_ros.options import group, option
 class ScheduleConfig:
     """A number that moves linearly from `start` to `end` and stays there."""
 
-    start: float = option(1.0, 'value before the schedule begins')
-    end: float = option(0.1, 'value after it')
-    begin: int = option(0, "the agent's own stored step at which it begins", low=0)
-    steps: int = option(50_000, "how many of the agent's own stored steps it takes", low=1)
+    start: float = option(1.0, 'value before the schedule begins', source='paper A.2')
+    end: float = option(0.1, 'value after it', source='paper A.2')
+    begin: int = option(
+        0, "the agent's own stored step at which it begins", source='paper A.2', low=0
+    )
+    steps: int = option(
+        50_000, "how many of the agent's own stored steps it takes", source='paper A.2', low=1
+    )
 
     def __call__(self, step: int) -> float:
         """Return the value at one of the agent's own stored steps."""
@@ -29,9 +33,12 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class NoiseConfig(ScheduleConfig):
-    start: float = option(0.3, 'standard deviation at first', low=0)
-    end: float = option(0.1, 'standard deviation at last', low=0)
-    steps: int = option(10_000, "how many of the agent's own stored steps it takes", low=1)
+    start: float = option(0.3, 'standard deviation at first', source='ours', low=0)
+    end: float = option(0.1, 'standard deviation at last', source='DrQ-v2', low=0)
+    begin: int = option(0, "the agent's own stored step at which it begins", source='ours', low=0)
+    steps: int = option(
+        10_000, "how many of the agent's own stored steps it takes", source='ours', low=1
+    )
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,12 @@ class EncoderConfig:
         source='DrQ-v2 code',
         low=1,
     )
-    feature: int = option(50, 'width after the linear layer, LayerNorm and tanh', source='paper A.2')
+    feature: int = option(50, 'width after the linear layer, LayerNorm and tanh', source='paper A.2', low=1)
 
 
 @dataclass(frozen=True)
 class PolicyConfig:
-    """The form of the policy's distribution. Watch `policy/std`: a learned one can collapse."""
+    """The form of the policy's distribution. Watch the metric `std`: a learned one can collapse."""
 
     form: str = option(
         'gaussian',
@@ -121,7 +128,7 @@ class AgentConfig:
     )
     reward: str = option(
         'learned',
-        "learned: -log(1 - C(s')); task: the stand-in's own sparse reward",
+        "learned: the classifier's, of s'; task: the stand-in's own, for doing the task (forward)",
         source='paper s4',
         choices=('learned', 'task'),
     )
@@ -166,7 +173,7 @@ class ClassifierConfig:
         choices=('backward', 'both', 'none'),
     )
     filters: int = option(32, 'filters of each of the two convolutions', source='DrQ-v2', low=1)
-    feature: int = option(50, 'width of the embedding', source='ours, as the encoder')
+    feature: int = option(50, 'width of the embedding', source='ours, as the encoder', low=1)
     hidden: int = option(256, 'width of the hidden layers', source='paper A.2', low=1)
     layers: int = option(2, 'hidden layers after the embedding', source='paper A.2', low=1)
     reward: str = option(

@@ -75,6 +75,8 @@ def load_demonstration(path: Path) -> Demonstration:
             if text.get('format') != FORMAT or names != {'frames', 'proprio', 'actions'}:
                 raise DemonstrationError(f'{path} is not a demonstration ({FORMAT!r})')
             tensors = {name: file.get_tensor(name) for name in names}
+    except (TypeError, AttributeError):
+        raise DemonstrationError(f'{path} holds numbers of a type that numpy lacks') from None
     except (SafetensorError, OSError):
         raise DemonstrationError(f'{path} is damaged or truncated') from None
     cameras = tuple(text.get('cameras', '').split(','))
@@ -91,7 +93,8 @@ def check(demonstration: Demonstration, task: str, spaces: Spaces, least: int, n
         least: Steps it must have at least: K, so that goal states do not reach its start.
         name: What to call it in a sentence.
     """
-    d, length = demonstration, len(demonstration.actions)
+    d = demonstration
+    length = len(d.actions) if d.actions.ndim else 0
     if d.task != task:
         raise DemonstrationError(f'{name} is of task {d.task!r}, not {task!r}')
     if d.direction not in AGENTS:
@@ -141,12 +144,15 @@ def load_demonstrations(
 
 
 def as_replay(demonstrations: list[Demonstration], agent: str, spaces: Spaces) -> Replay:
-    """Return the demonstrations as steps of one agent, to sample batches from."""
+    """Return the demonstrations as steps of one agent, to sample batches from.
+
+    They were kept because they succeeded, so the task's own reward is 1 for each last step.
+    """
     frames = sum(len(d.frames) for d in demonstrations)
     replay = Replay(FrameStore(spaces, frames))
     for d in demonstrations:
         for i, (frame, proprio) in enumerate(zip(d.frames, d.proprio, strict=True)):
             replay.add_frame(frame, proprio)
             if i < len(d):
-                replay.add_step(agent, d.actions[i])
+                replay.add_step(agent, d.actions[i], float(i == len(d) - 1))
     return replay

@@ -63,8 +63,7 @@ class StepJoiner:
         if step.sequence < self.next:
             return
         known = self._steps.setdefault(step.sequence, step)
-        same = known.source == step.source and np.array_equal(known.action, step.action)
-        if not same:
+        if not _same(known, step):
             self._doubtful.add(step.sequence)
         self._newest_step = max(self._newest_step, step.sequence)
 
@@ -79,8 +78,9 @@ class StepJoiner:
         step, before = self._steps.pop(n, None), self._observations.pop(n, None)
         after = self._observations.get(n + 1)
         agent = None
-        if step is not None and step.source == 'policy':
-            if before and after and n not in self._doubtful and self._usable(step, before, after):
+        doubtful = n in self._doubtful
+        if step is not None and (step.source == 'policy' or doubtful):
+            if before and after and not doubtful and self._usable(step, before, after):
                 self._store(step, before, after)
                 agent = step.agent
             else:
@@ -92,7 +92,8 @@ class StepJoiner:
     def _usable(self, step: StepRecord, before: tuple, after: tuple) -> bool:
         numbers = step.action, before[1], after[1]
         finite = all(np.isfinite(x).all() for x in numbers)
-        return finite and not step.boundary and step.agent in AGENTS
+        fits = step.action.shape == self.replay.store.actions.shape[1:]
+        return finite and fits and not step.boundary and step.agent in AGENTS
 
     def _store(self, step: StepRecord, before: tuple, after: tuple) -> None:
         if self._tail != step.sequence:
@@ -100,3 +101,8 @@ class StepJoiner:
         self.replay.add_step(step.agent, step.action, step.task_reward)
         self.replay.add_frame(*after)
         self._tail = step.sequence + 1
+
+
+def _same(a: StepRecord, b: StepRecord) -> bool:
+    fields = [(s.sequence, s.source, s.agent, s.boundary) for s in (a, b)]
+    return fields[0] == fields[1] and np.array_equal(a.action, b.action)

@@ -98,21 +98,29 @@ class Replay:
         Raises:
             ValueError: The store is full.
         """
+        self._require_room()
         index = self.counts.frames
-        if index >= self.store.capacity:
-            raise ValueError(f'the replay store is full: it holds {self.store.capacity} frames')
         self.store.frames[index] = frame
         self.store.proprio[index] = proprio
         self.counts.frames += 1
 
     def add_step(self, agent: str, action: np.ndarray, task_reward: float = np.nan) -> None:
-        """Record that an agent acted at the newest frame; the next frame must be its result."""
+        """Record that an agent acted at the newest frame; the next frame must be its result.
+
+        Raises:
+            ValueError: The store has no room for that result.
+        """
+        self._require_room()
         index = self.counts.frames - 1
         self.store.actions[index] = action
         self.store.task_rewards[index] = task_reward
         count = self.counts.of(agent)
         self.store.steps[agent][count] = index
         setattr(self.counts, agent, count + 1)
+
+    def _require_room(self) -> None:
+        if self.counts.frames >= self.store.capacity:
+            raise ValueError(f'the replay store is full: it holds {self.store.capacity} frames')
 
     def choose(self, agents: tuple[str, ...], size: int, rng: np.random.Generator) -> np.ndarray:
         """Draw frame indices of steps uniformly over what the agents did together."""

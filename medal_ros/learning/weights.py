@@ -54,16 +54,17 @@ def load_tensors(path: Path, checksum: int | None = None) -> dict[str, Tensor]:
     Raises:
         WeightsError: The file is missing, too large, damaged, or not the one announced.
     """
-    if not path.is_file():
-        raise WeightsError(f'there is no weights file {path}')
-    if path.stat().st_size > MAX_BYTES:
-        raise WeightsError(f'{path} is larger than the {MAX_BYTES >> 30} GiB allowed')
-    data = path.read_bytes()
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise WeightsError(f'{path} is larger than the {MAX_BYTES >> 30} GiB allowed')
+        data = path.read_bytes()
+    except OSError:
+        raise WeightsError(f'there is no weights file {path} that can be read') from None
     if checksum is not None and zlib.crc32(data) != checksum:
         raise WeightsError(f'{path} is not the file that was announced: its checksum differs')
     try:
         return load(data)
-    except SafetensorError:
+    except (SafetensorError, KeyError):  # KeyError: a type that torch does not have
         raise WeightsError(f'{path} is damaged or truncated') from None
 
 
@@ -74,7 +75,9 @@ def load_into(module: nn.Module, path: Path, checksum: int | None = None) -> Non
         WeightsError: The file cannot be used or is of networks of another size.
     """
     tensors, own = load_tensors(path, checksum), module.state_dict()
-    if tensors.keys() != own.keys() or any(tensors[k].shape != own[k].shape for k in own):
+    if {k: (v.shape, v.dtype) for k, v in tensors.items()} != {
+        k: (v.shape, v.dtype) for k, v in own.items()
+    }:
         raise WeightsError(f'{path} holds weights of other networks than this configuration has')
     if not all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point()):
         raise WeightsError(f'{path} holds a number that is not finite')

@@ -1,0 +1,23 @@
+"""Measure a run's policies on new starts: ros2 launch medal_ros evaluate.launch.py run:=runs/x."""
+
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import OpaqueFunction
+
+from medal_ros.bringup import evaluation
+from medal_ros.launching import declare, start, values
+
+ARGUMENTS = ('run', 'checkpoint', 'episodes', 'namespace')
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription([*declare(ARGUMENTS), OpaqueFunction(function=bring_up)])
+
+
+def bring_up(context: LaunchContext) -> list[Action]:
+    given = values(context, ARGUMENTS)
+    run = Path(given['run'])
+    specs = evaluation(run, given['checkpoint'], int(given['episodes']))
+    return start(specs, run, given['namespace'], until='evaluator')

@@ -1,0 +1,23 @@
+"""Practise a task alone: ros2 launch medal_ros train.launch.py task:=tabletop_quick seed:=1."""
+
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import OpaqueFunction
+
+from medal_ros.bringup import configure_from_texts, default_name, prepare, training
+from medal_ros.launching import declare, start, values
+
+ARGUMENTS = ('task', 'preset', 'seed', 'steps', 'set', 'name', 'runs', 'namespace')
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription([*declare(ARGUMENTS), OpaqueFunction(function=bring_up)])
+
+
+def bring_up(context: LaunchContext) -> list[Action]:
+    given = values(context, ARGUMENTS)
+    config = configure_from_texts(given)
+    folder = prepare(config, Path(given['runs']), given['name'] or default_name(config))
+    return start(training(config, folder), folder.path, given['namespace'], until='evaluator')

@@ -1,0 +1,206 @@
+"""Which nodes a system is made of, with which parameters: described once.
+
+`medal` starts these as processes; `launch/*.launch.py` turn them into launch_ros actions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medal_ros.config import NodeConfig, RunConfig, make_config, save_config
+from medal_ros.evaluation import choose, open_run
+from medal_ros.learning.demonstrations import load_demonstrations, save_demonstration
+from medal_ros.options import OptionError, flatten, nest, parse_assignment
+from medal_ros.robot.supervisor import SupervisorConfig
+from medal_ros.run_folder import RunFolder
+from medal_ros.sim import make, task_class
+from medal_ros.sim.demonstrations import record
+from medal_ros.spaces import AGENTS, Spaces
+
+# Launch arguments: name, default, description. An empty default leaves the preset's value.
+ARGUMENTS = {
+    'task': ('', 'what is practised; empty: the preset says'),
+    'preset': ('quickstart', 'where every other value comes from'),
+    'seed': ('', 'seeds everything that is drawn'),
+    'steps': ('', 'policy steps of the run'),
+    'rate': ('', 'control steps per second; 0: lockstep, as fast as it goes'),
+    'set': ('', 'other keys, separated by spaces: key=value key=value'),
+    'name': ('', 'name of the run; empty: made from task, seed and time'),
+    'runs': ('runs', 'where runs are kept'),
+    'run': ('', 'folder of the run to evaluate'),
+    'checkpoint': ('last', 'last, best, all, or a number of steps'),
+    'episodes': ('100', 'episodes of an evaluation'),
+    'namespace': ('medal', 'ROS namespace of all nodes'),
+}
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One node: the executable `name` of this package, with its parameters."""
+
+    name: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def parameters_file(self, folder: Path) -> Path:
+        """Write the parameters as a ROS parameter file and return its path."""
+        # rcl cannot tell the type of an empty list; it means the node's own default.
+        values = {k: v for k, v in self.parameters.items() if v != []}
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f'{self.name}.yaml'
+        path.write_text(yaml.safe_dump({'/**': {'ros__parameters': nest(values)}}))
+        return path
+
+
+def world(config: RunConfig, spaces: Spaces) -> list[NodeSpec]:
+    """Return the stand-in's nodes: the arm, its cameras' synchroniser, the supervisor."""
+    privileged = config.ask_for_help.privileged
+    arm = {
+        'task': config.task,
+        'seed': config.seed,
+        'rate': config.graph.rate,
+        'arm_reset_pose': config.arm_reset.pose,
+        'publish_truth': privileged,
+    }
+    sync = {'cameras': list(spaces.cameras), 'height': spaces.height, 'width': spaces.width}
+    names = {f.name for f in dataclasses.fields(SupervisorConfig)}
+    directed = {k: v for k, v in flatten(config).items() if k.split('.')[0] in names}
+    return [
+        NodeSpec('sim_arm', arm),
+        NodeSpec('camera_sync', sync),
+        NodeSpec('supervisor', directed),
+        NodeSpec('operator'),
+    ]
+
+
+def training(config: RunConfig, folder: RunFolder) -> list[NodeSpec]:
+    """Return the nodes of a whole training run in the stand-in."""
+    spaces = task_class(config.task).spaces
+    learning = flatten(node_config(config, folder))
+    names = ('policy_server', 'reward', 'trainer', 'evaluator')
+    return [*world(config, spaces), *(NodeSpec(name, learning) for name in names)]
+
+
+def evaluation(run: Path, checkpoint: str, episodes: int) -> list[NodeSpec]:
+    """Return the node that measures a finished run.
+
+    Raises:
+        OptionError: The folder is not a run's, or holds no such checkpoint.
+    """
+    config, folder = open_run(run)
+    if episodes < 1:
+        raise OptionError(f'episodes must be at least 1, not {episodes}')
+    best = None
+    if folder.summary.is_file():
+        best = json.loads(folder.summary.read_text()).get('best_steps')
+    choose(folder, checkpoint, best)
+    parameters = {
+        **flatten(node_config(config, folder)),
+        'evaluation.final_episodes': episodes,
+        'checkpoint': checkpoint,
+        'best_steps': -1 if best is None else best,
+    }
+    return [NodeSpec('evaluator', parameters)]
+
+
+def node_config(config: RunConfig, folder: RunFolder) -> NodeConfig:
+    """Return what a learning node is told: the run, its folder, its spaces."""
+    return NodeConfig(
+        **{f.name: getattr(config, f.name) for f in dataclasses.fields(config)},
+        folder=str(folder.path.resolve()),
+        spaces=task_class(config.task).spaces,
+    )
+
+
+def simulation(config: RunConfig) -> list[NodeSpec]:
+    """Return the stand-in alone, without anything that learns."""
+    return world(config, task_class(config.task).spaces)
+
+
+def prepare(
+    config: RunConfig, runs: Path, name: str, say: Any = print
+) -> RunFolder:
+    """Make a run's folder: its configuration and its demonstrations.
+
+    Raises:
+        OptionError: The name is taken, or cannot be a folder's.
+        DemonstrationError: The demonstrations cannot be used.
+    """
+    if not name or name != Path(name).name or name.startswith('.'):
+        raise OptionError(f'{name!r} cannot be the name of a run: use letters, digits, - and _')
+    folder = RunFolder(runs / name)
+    if folder.path.exists():
+        raise OptionError(f'there is already a run {folder.path}: choose another name')
+    spaces = task_class(config.task).spaces
+    least = max(getattr(config, a).classifier.goal_states for a in AGENTS)
+    given = config.demonstrations.folder
+    if given:
+        load_demonstrations(Path(given), config.task, spaces, least)
+    folder.path.mkdir(parents=True)
+    save_config(config, folder.config)
+    if given:
+        shutil.copytree(given, folder.demonstrations)
+    else:
+        count = config.demonstrations.count
+        say(f'recording {count} forward and {count} backward demonstrations of {config.task}')
+        record_demonstrations(config.task, count, config.seed, folder.demonstrations)
+    load_demonstrations(folder.demonstrations, config.task, spaces, least)
+    return folder
+
+
+def record_demonstrations(task: str, count: int, seed: int, folder: Path) -> list[Path]:
+    """Record demonstrations by the task's scripted expert and return their files."""
+    environment = make(task)
+    try:
+        demonstrations = record(environment, task, count, seed)
+    finally:
+        environment.close()
+    return [save_demonstration(d, folder, i // 2) for i, d in enumerate(demonstrations)]
+
+
+def configure(
+    task: str | None = None,
+    preset: str | None = None,
+    seed: int | None = None,
+    steps: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """Return the configuration of a run; what is None keeps the preset's value.
+
+    Raises:
+        OptionError: An unknown task, preset or key, or a value that is not allowed.
+    """
+    given = {'task': task, 'seed': seed, 'steps': steps}
+    values = {**(changes or {}), **{k: v for k, v in given.items() if v is not None}}
+    config = make_config(preset or 'quickstart', values)
+    try:
+        task_class(config.task)
+    except ValueError as error:
+        raise OptionError(str(error)) from None
+    return config
+
+
+def configure_from_texts(given: Mapping[str, str]) -> RunConfig:
+    """Return the configuration that launch arguments ask for; each value is read as YAML.
+
+    Raises:
+        OptionError: An unknown task, preset or key, or a value that is not allowed.
+    """
+    changes = dict(parse_assignment(text) for text in given.get('set', '').split())
+    for name, key in (('seed', 'seed'), ('steps', 'steps'), ('rate', 'graph.rate')):
+        if given.get(name):
+            changes[key] = parse_assignment(f'{key}={given[name]}')[1]
+    return configure(given.get('task') or None, given.get('preset') or None, changes=changes)
+
+
+def default_name(config: RunConfig) -> str:
+    """Return a name for a run that tells what and when."""
+    return f'{config.task}-{config.seed}-{datetime.now():%Y%m%d-%H%M%S}'

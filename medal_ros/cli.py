@@ -1,0 +1,154 @@
+"""The `medal` command: train, evaluate, record demonstrations, and look after a running graph."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from medal_ros.errors import UserError
+from medal_ros.options import parse_assignment
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a person's mistake ends with one sentence and status 2."""
+    options = parser().parse_args(arguments)
+    try:
+        status = options.command(options)
+    except UserError as error:
+        print(f'medal: {error}', file=sys.stderr)
+        status = 2
+    raise SystemExit(status)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(prog='medal', description=__doc__)
+    commands = top.add_subparsers(required=True, metavar='COMMAND')
+
+    train = _command(commands, 'train', _train, 'practise a task alone, from demonstrations')
+    _add_run_options(train)
+    train.add_argument('--name', help='name of the run: it goes to RUNS/NAME')
+    train.add_argument('--config', type=Path, help="repeat a run from its config.yaml")
+    train.add_argument('--runs', type=Path, default=Path('runs'), help='default: runs')
+
+    evaluate = _command(commands, 'evaluate', _evaluate, "measure a run's policies on new starts")
+    evaluate.add_argument('run', type=Path, help='folder of the run, e.g. runs/first')
+    evaluate.add_argument('--episodes', type=int, default=100, help='default: 100')
+    evaluate.add_argument(
+        '--checkpoint', default='last', help='last (default), best, all, or a number of steps'
+    )
+
+    demos = _command(commands, 'demos', _demos, 'record demonstrations by scripted expert')
+    demos.add_argument('--task', default='tabletop_quick')
+    demos.add_argument('--count', type=int, default=10, help='of each direction (default: 10)')
+    demos.add_argument('--seed', type=int, default=0)
+    demos.add_argument('--out', type=Path, help='default: demonstrations/TASK')
+
+    sim = _command(commands, 'sim', _sim, 'run the stand-in alone, without a learner')
+    _add_run_options(sim)
+
+    switch = _command(commands, 'switch', _switch, 'hand control to a policy of a running graph')
+    switch.add_argument('policy', help='forward or backward')
+
+    status = _command(commands, 'status', _status, 'say what a running graph does')
+    for command in (train, evaluate, sim, switch, status):
+        command.add_argument('--namespace', default='medal', help='ROS namespace (default: medal)')
+    return top
+
+
+def _command(commands: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
+    added = commands.add_parser(name, help=text, description=text)
+    added.set_defaults(command=function)
+    return added
+
+
+def _add_run_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument('--task', help='what is practised (default: the preset says)')
+    command.add_argument('--preset', help='where other values come from (default: quickstart)')
+    command.add_argument('--seed', type=int, help='seeds everything that is drawn')
+    command.add_argument('--steps', type=int, help='policy steps of the run')
+    command.add_argument(
+        '--set', action='append', default=[], metavar='KEY=VALUE', help='any other key; repeatable'
+    )
+
+
+# The commands import what they need themselves, so that `medal --help` and mistakes are quick.
+
+
+def _configured(options: argparse.Namespace) -> Any:
+    from medal_ros.bringup import configure
+
+    changes = dict(parse_assignment(text) for text in options.set)
+    return configure(options.task, options.preset, options.seed, options.steps, changes)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from medal_ros.bringup import default_name
+    from medal_ros.config import load_config
+    from medal_ros.train import train
+
+    config = load_config(options.config) if options.config else _configured(options)
+    name = options.name or default_name(config)
+    return train(config, options.runs, name, options.namespace)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from medal_ros.train import evaluate
+
+    return evaluate(options.run, options.checkpoint, options.episodes, options.namespace)
+
+
+def _demos(options: argparse.Namespace) -> int:
+    from medal_ros.bringup import record_demonstrations
+    from medal_ros.options import OptionError
+    from medal_ros.sim import TASKS
+
+    folder = options.out or Path('demonstrations') / options.task
+    if options.task not in TASKS:
+        raise OptionError(f'there is no task {options.task!r}; there are {", ".join(TASKS)}')
+    if options.count < 1:
+        raise OptionError(f'--count must be at least 1, not {options.count}')
+    if folder.exists() and any(folder.iterdir()):
+        raise OptionError(f'{folder} is not empty: choose another --out')
+    paths = record_demonstrations(options.task, options.count, options.seed, folder)
+    print(f'{len(paths)} demonstrations of {options.task} are in {folder}')
+    return 0
+
+
+def _sim(options: argparse.Namespace) -> int:
+    from medal_ros.train import simulate
+
+    return simulate(_configured(options), options.namespace)
+
+
+def _switch(options: argparse.Namespace) -> int:
+    from medal_ros.monitor import Monitor
+
+    monitor = Monitor(options.namespace)
+    try:
+        accepted, message = monitor.switch(options.policy)
+    finally:
+        monitor.close()
+    print(message, file=sys.stdout if accepted else sys.stderr)
+    return 0 if accepted else 1
+
+
+def _status(options: argparse.Namespace) -> int:
+    from medal_ros.monitor import Monitor
+    from medal_ros.status import describe
+
+    monitor = Monitor(options.namespace)
+    try:
+        found = monitor.wait_for(lambda: 'state' in monitor.newest, 5.0)
+        monitor.spin(1.2)  # every node speaks once a second
+        print(describe(monitor))
+    finally:
+        monitor.close()
+    return 0 if found else 1
+
+
+if __name__ == '__main__':
+    main()

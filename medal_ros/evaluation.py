@@ -1,0 +1,146 @@
+"""Measure policies of a run on starts that it never trained on. No ROS import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from medal_ros.config import RunConfig, load_config
+from medal_ros.learning.cloning import Cloner
+from medal_ros.learning.demonstrations import as_replay, load_demonstrations
+from medal_ros.learning.policy import Policy
+from medal_ros.learning.weights import load_into, save_tensors
+from medal_ros.options import OptionError
+from medal_ros.run_folder import RunFolder
+from medal_ros.sim import task_class
+from medal_ros.sim.evaluate import evaluate
+from medal_ros.spaces import AGENTS
+from medal_ros.statistics import Evaluation
+
+PERIODIC, FINAL = 1, 2  # which set of starts: choosing and reporting never share one
+
+
+def starts(seed: int, kind: int, count: int) -> list[int]:
+    """Return seeds of starts; the final ones are the same for every policy of a run."""
+    return [int(s) for s in np.random.SeedSequence([seed, kind]).generate_state(count)]
+
+
+def load_policy(config: RunConfig, agent: str, path: Path) -> Policy:
+    """Return a saved policy, ready to act.
+
+    Raises:
+        WeightsError: The file cannot be used.
+    """
+    policy = Policy(getattr(config, agent).agent, task_class(config.task).spaces).eval()
+    load_into(policy, path)
+    return policy
+
+
+def measure(config: RunConfig, agent: str, path: Path, kind: int, episodes: int) -> Evaluation:
+    """Return how often a saved policy succeeds on one set of starts."""
+    policy = load_policy(config, agent, path)
+    return evaluate(policy, config.task, agent, starts(config.seed, kind, episodes))
+
+
+class Baseline:
+    """The cloning baseline: the forward policy's own networks, trained on demonstrations alone.
+
+    Args:
+        config: The run's configuration.
+        folder: The run's folder: demonstrations are read, checkpoints written.
+    """
+
+    def __init__(self, config: RunConfig, folder: RunFolder) -> None:
+        self.config, self.folder = config, folder
+        spaces = task_class(config.task).spaces
+        least = config.forward.classifier.goal_states
+        shown = load_demonstrations(folder.demonstrations, config.task, spaces, least)
+        agent = config.forward.agent
+        torch.manual_seed(config.seed)
+        self.cloner = Cloner(
+            Policy(agent, spaces),
+            agent,
+            as_replay(shown['forward'], 'forward', spaces),
+            'forward',
+            np.random.default_rng([config.seed, 3]),
+        )
+        self.steps = 0
+        self.checkpoints: dict[int, Evaluation] = {}
+
+    @property
+    def done(self) -> bool:
+        return self.steps >= self.config.evaluation.cloning_steps
+
+    def step(self) -> None:
+        """Take one gradient step; at a checkpoint, measure on the final starts.
+
+        The best checkpoint is to count, so all of them are measured where the run's policies
+        will be: the choice favours the baseline.
+        """
+        e = self.config.evaluation
+        self.cloner.step()
+        self.steps += 1
+        if self.steps % max(e.cloning_steps // e.cloning_checkpoints, 1) == 0:
+            seeds = starts(self.config.seed, FINAL, e.final_episodes)
+            policy = self.cloner.policy.eval()
+            self.checkpoints[self.steps] = evaluate(policy, self.config.task, 'forward', seeds)
+            path = self.folder.checkpoints / f'cloning_{self.steps:08d}.safetensors'
+            save_tensors(policy.state_dict(), path)
+
+
+def saved_steps(folder: RunFolder, agent: str) -> list[int]:
+    """Return at how many policy steps a run saved an agent's policy."""
+    paths = folder.checkpoints.glob(f'{agent}_*.safetensors')
+    return sorted(int(path.stem.rsplit('_', 1)[1]) for path in paths)
+
+
+def choose(folder: RunFolder, checkpoint: str, best: int | None) -> list[int]:
+    """Return the saved steps that `last`, `best`, `all` or a number of steps means.
+
+    Raises:
+        OptionError: There are none such.
+    """
+    saved = saved_steps(folder, 'forward')
+    if not saved:
+        raise OptionError(f'{folder.path} holds no saved policy')
+    if checkpoint == 'all':
+        return saved
+    if checkpoint == 'last':
+        return saved[-1:]
+    if checkpoint == 'best' and best is not None:
+        return [best]
+    if checkpoint.isdigit() and int(checkpoint) in saved:
+        return [int(checkpoint)]
+    listed = ', '.join(str(s) for s in saved)
+    raise OptionError(f'checkpoint must be last, best, all or one of {listed}, not {checkpoint!r}')
+
+
+def open_run(path: Path) -> tuple[RunConfig, RunFolder]:
+    """Return the configuration and the folder of a run.
+
+    Raises:
+        OptionError: The folder is not a run's.
+    """
+    folder = RunFolder(path)
+    if not folder.config.is_file():
+        raise OptionError(f'{path} is not a run: it has no config.yaml')
+    return load_config(folder.config), folder
+
+
+def table(rows: list[tuple[int, str, Evaluation]]) -> str:
+    """Return measurements as lines: steps, policy, success with its interval."""
+    lines = ['   steps  policy    success   95 % interval   ever']
+    for steps, agent, outcome in rows:
+        low, high = outcome.interval
+        lines.append(
+            f'{steps:8d}  {agent:8s}  {outcome.success:7.2f}   {low:.2f} to {high:.2f}'
+            f'    {outcome.success_ever:.2f}'
+        )
+    return '\n'.join(lines)
+
+
+def agents_of(steps: int, folder: RunFolder) -> list[str]:
+    """Return the agents of whom a policy was saved at so many steps."""
+    return [agent for agent in AGENTS if folder.policy(agent, steps).is_file()]

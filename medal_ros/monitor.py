@@ -1,0 +1,98 @@
+"""What the command line sees of a running graph: its state, its learner, its evaluations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from medal_ros.msg import Evaluation, Learner, State
+from medal_ros.nodes.qos import HISTORY, LATCHED
+from medal_ros.srv import SwitchPolicy
+
+DISCOVERY = 5.0  # seconds that finding others on this machine may take
+
+
+class Monitor:
+    """A node without parameters that listens while somebody else's loop calls `spin`.
+
+    Args:
+        namespace: Namespace of the graph.
+        on_event: Called with `('state' | 'learner' | 'evaluation', message)`.
+    """
+
+    def __init__(
+        self, namespace: str, on_event: Callable[[str, Any], None] | None = None
+    ) -> None:
+        # Ctrl-C is the caller's: rclpy must not end the context under it.
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, signal_handler_options=SignalHandlerOptions.NO)
+        self.node = rclpy.create_node('monitor', namespace=namespace, context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.namespace = namespace
+        self.health: dict[str, DiagnosticStatus] = {}
+        self.newest: dict[str, Any] = {}
+        self.on_event = on_event or (lambda kind, message: None)
+        for kind, message, qos in (
+            ('state', State, LATCHED),
+            ('learner', Learner, LATCHED),
+            ('evaluation', Evaluation, HISTORY),
+        ):
+            self.node.create_subscription(
+                message, kind, lambda m, kind=kind: self._take(kind, m), qos
+            )
+        self.node.create_subscription(DiagnosticArray, '/diagnostics', self._take_health, 50)
+
+    def spin(self, seconds: float) -> None:
+        """Handle what arrives for some time."""
+        until = time.monotonic() + seconds
+        try:
+            while (left := until - time.monotonic()) > 0:
+                self.executor.spin_once(timeout_sec=left)
+        except ExternalShutdownException:
+            return
+
+    def others(self) -> list[str]:
+        """Return the nodes of the namespace that are running, without this one."""
+        found = self.node.get_node_names_and_namespaces()
+        space = f'/{self.namespace}'
+        return sorted(name for name, at in found if at == space and name != 'monitor')
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Handle what arrives until a condition holds; False after so many seconds."""
+        until = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > until:
+                return False
+            self.spin(0.05)
+        return True
+
+    def switch(self, policy: str) -> tuple[bool, str]:
+        """Ask the supervisor to hand control to a policy; return whether and why."""
+        client = self.node.create_client(SwitchPolicy, 'switch_policy')
+        if not self.wait_for(client.service_is_ready, DISCOVERY):
+            return False, f'no supervisor answers in namespace /{self.namespace}'
+        future = client.call_async(SwitchPolicy.Request(policy=policy))
+        if not self.wait_for(future.done, DISCOVERY):
+            return False, 'the supervisor did not answer'
+        return future.result().success, future.result().message
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self.context)
+
+    def _take(self, kind: str, message: Any) -> None:
+        self.newest[kind] = message
+        self.on_event(kind, message)
+
+    def _take_health(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.hardware_id.startswith(f'{self.namespace}/'):
+                self.health[status.name] = status

@@ -1,0 +1,1 @@
+"""The nodes: one thin rclpy node per file."""

@@ -1,0 +1,73 @@
+"""What a node says about itself on /diagnostics: what it waits for, and its counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+
+Description = tuple[str, Mapping[str, object]]
+
+
+class Diagnostics:
+    """Publishes one status of a node, once a second and when asked to.
+
+    Args:
+        node: Its name, with the namespace, is the status's hardware id.
+        describe: Returns what the node waits for or complains of, in words (empty: nothing),
+            and named values. Words make the status a warning.
+        period: Seconds between two messages.
+    """
+
+    def __init__(
+        self, node: Node, describe: Callable[[], Description], period: float = 1.0
+    ) -> None:
+        self.node, self.describe = node, describe
+        self.name = node.get_fully_qualified_name().lstrip('/')
+        self.publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self.timer = node.create_timer(period, self.publish)
+
+    def publish(self) -> None:
+        words, values = self.describe()
+        status = DiagnosticStatus(
+            name=f'{self.name}: status',
+            hardware_id=self.name,
+            message=words or 'ok',
+            level=DiagnosticStatus.WARN if words else DiagnosticStatus.OK,
+            values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()],
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.node.get_clock().now().to_msg()
+        self.publisher.publish(message)
+
+
+class Stream:
+    """Counts the messages of one topic, cheaply, for a description of it."""
+
+    def __init__(self) -> None:
+        self.received = self.refused = self.used = 0
+        self.newest: float | None = None  # seconds, monotonic
+        self._counted = 0
+        self._started = self._since = time.monotonic()
+
+    def tick(self) -> None:
+        """Note that a message came."""
+        self.received += 1
+        self.newest = time.monotonic()
+
+    def age(self) -> float:
+        """Return seconds since the newest message, or since the start where none came."""
+        return time.monotonic() - (self.newest or self._started)
+
+    def rate(self) -> float:
+        """Return messages per second since the last call."""
+        now = time.monotonic()
+        rate = (self.received - self._counted) / max(now - self._since, 1e-9)
+        self._counted, self._since = self.received, now
+        return rate
+
+
+def _text(value: object) -> str:
+    return f'{value:.4g}' if isinstance(value, float) else str(value)

@@ -1,0 +1,217 @@
+"""evaluator: measures saved policies beside the run, and writes what the run leaves for people.
+
+It has environments of its own, no part in training, and the lowest priority. While it waits for
+checkpoints it trains the cloning baseline. When practice is over it measures the final figures,
+writes the summary, the curve and the videos, and ends: that is the end of the run.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import rclpy
+from rclpy.node import Node
+from torch.utils.tensorboard import SummaryWriter
+
+from medal_ros.config import NodeConfig
+from medal_ros.evaluation import (
+    FINAL,
+    PERIODIC,
+    Baseline,
+    agents_of,
+    choose,
+    load_policy,
+    measure,
+    saved_steps,
+    starts,
+    table,
+)
+from medal_ros.learning.performance import be_nice, tune
+from medal_ros.learning_curve import draw_learning_curve
+from medal_ros.msg import Evaluation as EvaluationMessage
+from medal_ros.msg import Learner, State, Weights
+from medal_ros.nodes.diagnostics import Diagnostics
+from medal_ros.nodes.parameters import declare
+from medal_ros.nodes.qos import HISTORY, LATCHED, STREAM
+from medal_ros.nodes.run import run
+from medal_ros.nodes.worker import Worker
+from medal_ros.options import option
+from medal_ros.report import Point, RunRecord, write_summary
+from medal_ros.run_folder import RunFolder
+from medal_ros.sim.evaluate import rollout
+from medal_ros.spaces import AGENTS
+from medal_ros.statistics import Evaluation
+from medal_ros.videos import write_rollouts
+
+
+@dataclass(frozen=True)
+class EvaluatorConfig(NodeConfig):
+    """Parameters of evaluator: the run, and what to measure of a finished one."""
+
+    checkpoint: str = option(
+        '', 'of a finished run: last, best, all or a number of steps; empty: follow practice'
+    )
+    best_steps: int = option(-1, 'the checkpoint that best means; -1: none is known')
+
+
+class Evaluator(Node):
+    """Turns `weights/checkpoint` into `evaluation` and, at the end, the files of the run."""
+
+    def __init__(self) -> None:
+        super().__init__('evaluator', automatically_declare_parameters_from_overrides=True)
+        self.config = c = declare(self, EvaluatorConfig)
+        be_nice(15)
+        tune(1)
+        self.folder = RunFolder(Path(c.folder))
+        self.record = RunRecord(task=c.task, preset=c.preset, seed=c.seed)
+        self.started = time.monotonic()
+        self.first_step: float | None = None
+        self.done: State | None = None
+        self.doing = ''
+        self.checkpoints: SimpleQueue[Weights] = SimpleQueue()
+        self.publisher = self.create_publisher(EvaluationMessage, 'evaluation', HISTORY)
+        self.diagnostics = Diagnostics(self, self.describe)
+        if c.checkpoint:
+            self.worker = Worker(self, self.measure_finished_run)
+            self.worker.start()
+            return
+        self.folder.checkpoints.mkdir(parents=True, exist_ok=True)
+        self.baseline = Baseline(c, self.folder)
+        self.board = SummaryWriter(str(self.folder.tensorboard), filename_suffix='.evaluation')
+        self.create_subscription(State, 'state', self.on_state, STREAM)
+        self.create_subscription(Learner, 'learner', self.on_learner, LATCHED)
+        self.create_subscription(Weights, 'weights/checkpoint', self.checkpoints.put, HISTORY)
+        self.worker = Worker(self, self.follow_practice)
+        self.worker.start()
+
+    def on_state(self, message: State) -> None:
+        record, now = self.record, time.monotonic()
+        if message.steps > record.steps:
+            self.first_step = self.first_step or now
+            record.practice_minutes = (now - self.first_step) / 60
+        record.steps = message.steps
+        missed = message.interventions - len(record.interventions)
+        record.interventions += [message.steps] * missed
+        self.done = message if message.mode == 'done' else None
+
+    def on_learner(self, message: Learner) -> None:
+        record = self.record
+        record.updates, record.stored = message.updates, message.stored
+        record.refused, record.dropped = message.refused, message.dropped
+
+    # -- the worker thread ---------------------------------------------------------------------
+
+    def follow_practice(self) -> None:
+        """Measure checkpoints as they come; in between, train the baseline."""
+        measured_last = False
+        while not self.worker.stopping and not (measured_last and self.baseline.done):
+            try:
+                message = self.checkpoints.get(self.baseline.done, 0.2)
+            except Empty:
+                if not self.baseline.done:
+                    self.train_baseline()
+                continue
+            self.measure_checkpoint(message)
+            last = self.done is not None and message.steps == self.done.steps
+            measured_last = last and message.agent == AGENTS[-1]
+        if not self.worker.stopping:
+            self.finish()
+
+    def train_baseline(self) -> None:
+        self.doing = 'training the cloning baseline'
+        measured = len(self.baseline.checkpoints)
+        self.baseline.step()
+        if len(self.baseline.checkpoints) > measured:
+            outcome = list(self.baseline.checkpoints.values())[-1]
+            self.record.cloning.append(outcome)
+            self.board.add_scalar('cloning/success', outcome.success, self.baseline.steps)
+        self.doing = ''
+
+    def measure_checkpoint(self, message: Weights) -> None:
+        if message.steps in (point.steps for point in self.record.points_of(message.agent)):
+            return
+        episodes = self.config.evaluation.episodes
+        path = Path(message.path)
+        outcome = measure(self.config, message.agent, path, PERIODIC, episodes)
+        self.record.points.append(Point(message.steps, message.agent, outcome))
+        self.board.add_scalar(f'{message.agent}/success', outcome.success, message.steps)
+        self.publish(message.agent, message.steps, outcome)
+
+    def finish(self) -> None:
+        """Measure the final figures and write everything that the run leaves."""
+        self.doing = 'final evaluation'
+        c, record, folder = self.config, self.record, self.folder
+        last = saved_steps(folder, 'forward')[-1]
+        finals: dict[int, Evaluation] = {}
+        for steps in {last, record.best_steps}:
+            path = folder.policy('forward', steps)
+            finals[steps] = measure(c, 'forward', path, FINAL, c.evaluation.final_episodes)
+        record.final, record.best = finals[last], finals[record.best_steps]
+        path = folder.policy('backward', last)
+        record.backward_final = measure(c, 'backward', path, FINAL, c.evaluation.final_episodes)
+        for agent in AGENTS:
+            policy = load_policy(c, agent, folder.policy(agent, last))
+            episodes = [rollout(policy, c.task, agent, s) for s in starts(c.seed, FINAL, 3)]
+            write_rollouts(folder.path / f'{agent}.mp4', agent, episodes)
+        record.finished = True
+        self.write()
+        self.get_logger().info('the run is over')
+        rclpy.try_shutdown()
+
+    def measure_finished_run(self) -> None:
+        """Measure the chosen checkpoints of a finished run, print the table and end."""
+        c = self.config
+        best = c.best_steps if c.best_steps >= 0 else None
+        rows = []
+        for steps in choose(self.folder, c.checkpoint, best):
+            for agent in agents_of(steps, self.folder):
+                if self.worker.stopping:
+                    return
+                path = self.folder.policy(agent, steps)
+                outcome = measure(c, agent, path, FINAL, c.evaluation.final_episodes)
+                rows.append((steps, agent, outcome))
+                self.publish(agent, steps, outcome)
+        print(table(rows), flush=True)
+        rclpy.try_shutdown()
+
+    def write(self) -> None:
+        self.record.minutes = (time.monotonic() - self.started) / 60
+        write_summary(self.record, self.folder.path)
+        draw_learning_curve(self.record, self.folder.path / 'learning_curve.png')
+
+    def publish(self, agent: str, steps: int, outcome: Evaluation) -> None:
+        low, high = outcome.interval
+        message = EvaluationMessage(
+            agent=agent,
+            steps=steps,
+            episodes=outcome.episodes,
+            success=outcome.success,
+            success_ever=outcome.success_ever,
+            low=low,
+            high=high,
+        )
+        message.header.stamp = self.get_clock().now().to_msg()
+        self.publisher.publish(message)
+
+    def describe(self) -> tuple[str, dict[str, object]]:
+        return '', {'doing': self.doing, 'evaluations': len(self.record.points)}
+
+    def close(self) -> None:
+        """Stop measuring; a run that was stopped early leaves what is known of it."""
+        self.worker.stop()
+        if self.config.checkpoint:
+            return
+        if not self.record.finished:
+            self.write()
+        self.board.close()
+
+
+def main() -> None:
+    run(Evaluator)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,75 @@
+"""operator: stands in for the person who answers calls for help in the simulator."""
+
+from __future__ import annotations
+
+import time
+
+from rclpy.client import Client
+from rclpy.node import Node
+from rclpy.task import Future
+from std_srvs.srv import Trigger
+
+from medal_ros.msg import State
+from medal_ros.nodes.diagnostics import Diagnostics
+from medal_ros.nodes.qos import STREAM
+from medal_ros.nodes.run import run
+
+PATIENCE = 5.0  # seconds to wait for an answer before asking again
+
+
+class Operator(Node):
+    """On a call for help: puts the world back, then says so. Every wait has a deadline."""
+
+    def __init__(self) -> None:
+        super().__init__('operator')
+        self.world = self.create_client(Trigger, 'sim/reset')
+        self.supervisor = self.create_client(Trigger, 'reset_done')
+        self.answering: int | None = None  # interventions before the call that is being answered
+        self.answered = -1
+        self.waiting, self.deadline = '', 0.0
+        self.future: Future | None = None
+        self.create_subscription(State, 'state', self.on_state, STREAM)
+        self.create_timer(1.0, self.check_deadline)
+        self.diagnostics = Diagnostics(self, self.describe)
+
+    def on_state(self, message: State) -> None:
+        call = message.interventions
+        if message.mode == 'help' and self.answering is None and call > self.answered:
+            self.answering = call
+            self.get_logger().info(f'help is asked for: {message.reason}')
+            self.ask(self.world, 'sim/reset', self.on_world_reset)
+
+    def ask(self, client: Client, name: str, then: object) -> None:
+        self.waiting, self.deadline = name, time.monotonic() + PATIENCE
+        if not client.service_is_ready():
+            return  # asked again after the deadline, when the call for help is repeated
+        self.future = client.call_async(Trigger.Request())
+        self.future.add_done_callback(then)
+
+    def on_world_reset(self, future: Future) -> None:
+        if future is self.future:
+            self.ask(self.supervisor, 'reset_done', self.on_reset_done)
+
+    def on_reset_done(self, future: Future) -> None:
+        if future is self.future:
+            self.get_logger().info(f'the world is put back: {future.result().message}')
+            self.answered, self.answering = self.answering, None
+            self.waiting = ''
+
+    def check_deadline(self) -> None:
+        if self.answering is not None and time.monotonic() > self.deadline:
+            self.get_logger().warning(f'{self.waiting} did not answer for {PATIENCE:.0f} s')
+            self.future = self.answering = None
+            self.waiting = ''
+
+    def describe(self) -> tuple[str, dict[str, object]]:
+        waiting = f'waiting for {self.waiting}' if self.waiting else ''
+        return waiting, {'answered': self.answered + 1}
+
+
+def main() -> None:
+    run(Operator)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,171 @@
+"""policy_server: holds both policies and answers each observation with the action of one.
+
+In lockstep the weights used at step t are those of a fixed earlier step, so that a run repeats
+exactly while collecting and learning overlap. On a wall clock it takes the newest. New weights
+are loaded between two actions; inference never waits for the learner beyond that.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from rclpy.node import Node
+
+from medal_ros.config import NodeConfig
+from medal_ros.learning.performance import tune
+from medal_ros.learning.policy import Policy
+from medal_ros.learning.weights import WeightsError, load_into
+from medal_ros.msg import Action, Observation, State, Weights
+from medal_ros.nodes.diagnostics import Diagnostics
+from medal_ros.nodes.messages import frame_of
+from medal_ros.nodes.parameters import declare
+from medal_ros.nodes.qos import HISTORY, STREAM
+from medal_ros.nodes.run import run
+from medal_ros.spaces import AGENTS
+
+PATIENCE = 60.0  # seconds to wait for the weights of the right step before taking the newest
+
+
+class PolicyServer(Node):
+    """Answers `observation` and `state` with `action`."""
+
+    def __init__(self) -> None:
+        super().__init__('policy_server', automatically_declare_parameters_from_overrides=True)
+        self.config = c = declare(self, NodeConfig)
+        tune(1)
+        self.sides = {name: getattr(c, name).agent for name in AGENTS}
+        self.policies = {name: Policy(self.sides[name], c.spaces).eval() for name in AGENTS}
+        self.loaded: dict[str, Weights] = {}
+        self.announced: dict[str, dict[int, Weights]] = {name: {} for name in AGENTS}
+        self.observation: tuple[int, np.ndarray, np.ndarray] | None = None
+        self.state: State | None = None
+        self.answered: Action | None = None
+        self.waiting_since: float | None = None
+        self.refused = 0
+        self.publisher = self.create_publisher(Action, 'action', STREAM)
+        self.create_subscription(Observation, 'observation', self.on_observation, STREAM)
+        self.create_subscription(State, 'state', self.on_state, STREAM)
+        self.create_subscription(Weights, 'weights/policy', self.on_weights, HISTORY)
+        self.create_timer(1.0, self.check_patience)
+        self.diagnostics = Diagnostics(self, self.describe)
+
+    def on_observation(self, message: Observation) -> None:
+        try:
+            frame, proprio = frame_of(message, self.config.spaces)
+        except ValueError as error:
+            self.refused += 1
+            self.get_logger().warning(str(error), throttle_duration_sec=5.0)
+            return
+        self.observation = message.sequence, frame, proprio
+        if self.answered is not None and self.answered.sequence == message.sequence:
+            if self.still_valid(self.answered):
+                self.publisher.publish(self.answered)  # asked again: the answer was lost
+        else:
+            self.act()
+
+    def on_state(self, message: State) -> None:
+        self.state = message
+        self.act()
+
+    def on_weights(self, message: Weights) -> None:
+        if message.agent in self.announced:
+            known = self.announced[message.agent]
+            known[message.sequence] = message
+            oldest = message.sequence - 4 * (self.config.graph.lag + self.config.graph.publish_every)
+            for sequence in [s for s in known if s < oldest]:
+                del known[sequence]
+            self.act()
+
+    def act(self) -> None:
+        """Answer the present observation, once everything that the answer needs is here."""
+        if self.observation is None or self.state is None:
+            return
+        sequence, frame, proprio = self.observation
+        state = self.state
+        if state.mode != 'practice' or state.sequence != sequence:
+            return
+        if self.answered is not None and self.still_valid(self.answered):
+            return
+        if not self.ready(state.agent, sequence):
+            self.waiting_since = self.waiting_since or self.now()
+            return
+        self.waiting_since = None
+        action = self.choose(state.agent, sequence, frame, proprio)
+        self.answered = Action(
+            sequence=sequence,
+            source='policy',
+            agent=state.agent,
+            action=action.tolist(),
+            weights_sequence=self.loaded[state.agent].sequence,
+        )
+        self.answered.header.stamp = self.get_clock().now().to_msg()
+        self.publisher.publish(self.answered)
+
+    def choose(
+        self, agent: str, sequence: int, frame: np.ndarray, proprio: np.ndarray
+    ) -> np.ndarray:
+        """Return the action of one agent; exploration depends on seed and sequence alone."""
+        rng = np.random.default_rng([self.config.seed, sequence])
+        side, steps = self.sides[agent], self.loaded[agent].steps
+        if steps < side.seed_steps:
+            return rng.uniform(-1.0, 1.0, self.config.spaces.action)
+        noise = side.policy.noise(steps)
+        return self.policies[agent].act(frame[None], proprio[None], noise, rng)[0]
+
+    def still_valid(self, action: Action) -> bool:
+        """Return whether an answer is for the present decision."""
+        state = self.state
+        return (
+            state is not None
+            and state.mode == 'practice'
+            and (action.sequence, action.agent) == (state.sequence, state.agent)
+        )
+
+    def ready(self, agent: str, sequence: int) -> bool:
+        """Load the weights that this step is to use; False while they are not there."""
+        known = self.announced[agent]
+        if not known:
+            return False
+        graph = self.config.graph
+        if graph.rate > 0 or self.impatient():
+            wanted = max(known)
+        else:
+            wanted = max(0, (sequence - graph.lag) // graph.publish_every * graph.publish_every)
+        if wanted not in known:
+            return False
+        message, loaded = known[wanted], self.loaded.get(agent)
+        if loaded is None or loaded.path != message.path:
+            try:
+                load_into(self.policies[agent], Path(message.path), message.checksum)
+            except WeightsError as error:
+                self.get_logger().error(str(error), throttle_duration_sec=5.0)
+                return loaded is not None  # go on with what is loaded
+        self.loaded[agent] = message
+        return True
+
+    def impatient(self) -> bool:
+        return self.waiting_since is not None and self.now() - self.waiting_since > PATIENCE
+
+    def check_patience(self) -> None:
+        if self.impatient():
+            self.get_logger().warning(
+                f'no weights of the right step for {PATIENCE:.0f} s: going on with the newest'
+            )
+            self.act()
+
+    def now(self) -> float:
+        return self.get_clock().now().nanoseconds * 1e-9
+
+    def describe(self) -> tuple[str, dict[str, object]]:
+        waiting = 'for weights' if self.waiting_since is not None else ''
+        steps = {f'{name}_steps': w.steps for name, w in self.loaded.items()}
+        return waiting, {'refused': self.refused, **steps}
+
+
+def main() -> None:
+    run(PolicyServer)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,85 @@
+"""Run a node until it is asked to stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+from medal_ros.errors import UserError
+
+
+def run(factory: Callable[[], Node]) -> None:
+    """Make one node and spin it; SIGINT and SIGTERM end it with status 0.
+
+    Where the node has a method `close`, it is called once, before the node is destroyed,
+    however the node ends. Signals that arrive meanwhile are ignored.
+
+    Raises:
+        SystemExit: With status 2, after one sentence on stderr, when the factory raises a
+            UserError or when ROS cannot read the command line.
+    """
+    stop = _take_signals()
+    try:
+        rclpy.init()
+    except RuntimeError as error:  # the message ends with places in ROS's own source
+        _refuse(str(error).split(', at /')[0])
+    node = None
+    try:
+        node = factory()
+        _spin(node, stop)
+    except UserError as error:
+        _refuse(str(error))
+    except ExternalShutdownException:
+        pass
+    except ValueError as error:
+        if 'PARAMETER_NOT_SET' not in str(error):  # all that rclpy says of `name:=[]`
+            raise
+        _refuse('a parameter is an empty list or has no value; leave it out instead')
+    except RuntimeError:
+        # A signal can end the context while the node is being made or the next wait prepared.
+        if rclpy.ok():
+            raise
+    finally:
+        try:
+            if hasattr(node, 'close'):
+                node.close()
+        finally:
+            if node is not None:
+                node.destroy_node()
+            rclpy.try_shutdown()
+    worker = getattr(node, 'worker', None)
+    if worker is not None and worker.failed:
+        raise SystemExit(1)
+
+
+def _take_signals() -> threading.Event:
+    """Replace KeyboardInterrupt, which can strike in the middle of any callback.
+
+    rclpy ends the context on a signal and then calls these handlers; what arrives before
+    `rclpy.init` or while the node closes comes here only.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _spin(node: Node, stop: threading.Event) -> None:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        while rclpy.ok() and not stop.is_set():
+            executor.spin_once()
+    finally:
+        executor.shutdown()
+
+
+def _refuse(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+    raise SystemExit(2)

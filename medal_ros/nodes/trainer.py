@@ -1,0 +1,321 @@
+"""trainer: owns the replay store and both agents; learns beside the control loop.
+
+Messages go to an inbox; one worker thread stores and learns. In lockstep it settles one step at
+a time and then takes every update that the step earned, so that a run repeats exactly. On a wall
+clock it stores everything that has arrived and then takes one update.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import numpy as np
+from rclpy.node import Node
+from std_srvs.srv import Trigger
+from torch.utils.tensorboard import SummaryWriter
+
+from medal_ros.config import NodeConfig
+from medal_ros.learning.checkpoint import agent_tensors
+from medal_ros.learning.demonstrations import load_demonstrations
+from medal_ros.learning.joiner import StepRecord
+from medal_ros.learning.learner import Learner
+from medal_ros.learning.performance import be_nice, tune
+from medal_ros.learning.replay import FrameStore
+from medal_ros.learning.weights import WeightsError, load_into, save_tensors
+from medal_ros.msg import Learner as LearnerStatus
+from medal_ros.msg import Observation, State, Step, Stored, Weights
+from medal_ros.nodes.diagnostics import Diagnostics
+from medal_ros.nodes.messages import frame_of
+from medal_ros.nodes.parameters import declare
+from medal_ros.nodes.qos import HISTORY, LATCHED, STREAM
+from medal_ros.nodes.run import run
+from medal_ros.nodes.weights import WeightsPublisher, announcement
+from medal_ros.nodes.worker import Worker
+from medal_ros.run_folder import RunFolder
+from medal_ros.spaces import AGENTS
+
+PATIENCE = 60.0  # seconds to wait for a classifier before going on with the one at hand
+LOG_EVERY = 100  # updates of an agent between two points on TensorBoard
+
+
+class Trainer(Node):
+    """Joins `observation` and `step` into replay, learns, and announces policy weights."""
+
+    def __init__(self) -> None:
+        super().__init__('trainer', automatically_declare_parameters_from_overrides=True)
+        self.config = c = declare(self, NodeConfig)
+        be_nice(10)
+        tune(c.graph.threads)
+        self.sides = {name: getattr(c, name) for name in AGENTS}
+        self.folder = RunFolder(Path(c.folder))
+        least = max(side.classifier.goal_states for side in self.sides.values())
+        demonstrations = load_demonstrations(
+            self.folder.demonstrations, c.task, c.spaces, least
+        )
+        store = FrameStore(c.spaces, self.folder.replay_capacity(c.steps), self.folder.replay)
+        self.learner = Learner(self.sides, c.spaces, demonstrations, store, c.seed)
+        self.folder.checkpoints.mkdir(parents=True, exist_ok=True)
+        self.board = SummaryWriter(str(self.folder.tensorboard), filename_suffix='.learner')
+        self.inbox: SimpleQueue[tuple[str, object]] = SimpleQueue()
+        self.classifiers: dict[str, dict[int, Weights]] = {name: {} for name in AGENTS}
+        self.using = dict.fromkeys(AGENTS, -1)  # version of the classifier in use
+        self.published = -1  # sequence up to which policy weights were announced
+        self.ends_at: State | None = None
+        self.finished = False
+        self.rates: deque[tuple[float, int]] = deque(maxlen=10)
+        self.waiting = 'for the first observation'
+        self.weights = WeightsPublisher(
+            self, 'weights/policy', self.folder.weights, keep=4 * self.lag // self.every + 8
+        )
+        self.checkpoint_publisher = self.create_publisher(Weights, 'weights/checkpoint', HISTORY)
+        self.stored_publisher = self.create_publisher(Stored, 'stored', HISTORY)
+        self.status_publisher = self.create_publisher(LearnerStatus, 'learner', LATCHED)
+        for kind, topic, qos in (
+            (Observation, 'observation', HISTORY),
+            (Step, 'step', HISTORY),
+            (Weights, 'weights/classifier', HISTORY),
+            (State, 'state', STREAM),
+        ):
+            self.create_subscription(
+                kind, topic, lambda m, topic=topic: self.inbox.put((topic, m)), qos
+            )
+        self.create_service(Trigger, 'save_checkpoint', self.on_save_checkpoint)
+        self.create_timer(1.0, self.publish_status)
+        self.diagnostics = Diagnostics(self, self.describe)
+        self.worker = Worker(self, self.practise)
+        self.worker.start()
+
+    @property
+    def lag(self) -> int:
+        return self.config.graph.lag
+
+    @property
+    def every(self) -> int:
+        return self.config.graph.publish_every
+
+    @property
+    def lockstep(self) -> bool:
+        return self.config.graph.rate == 0
+
+    # -- the worker thread ---------------------------------------------------------------------
+
+    def practise(self) -> None:
+        for name, metrics in self.learner.warm_up().items():
+            self.log(name, metrics)
+        self.publish_weights(0)
+        while not self.worker.stopping:
+            self.receive(block=False)
+            busy = self.turn_in_lockstep() if self.lockstep else self.turn_on_the_clock()
+            if not busy:
+                self.finish_if_done()
+                self.receive(block=True)
+
+    def turn_in_lockstep(self) -> bool:
+        """Settle one step and take every update it earned; False when nothing was settled."""
+        if not self.settle():
+            return False
+        for name in AGENTS:
+            if self.learner.budgets[name].owed:
+                self.use_classifier(name, self.learner.agents[name].steps - self.lag)
+                while self.learn(name):
+                    pass
+        self.publish_on_time()
+        return True
+
+    def turn_on_the_clock(self) -> bool:
+        """Settle all that has arrived, then take one update of the agent that is owed most."""
+        settled = 0
+        while self.settle():
+            settled += 1
+        name = max(AGENTS, key=lambda n: self.learner.budgets[n].owed)
+        self.use_classifier(name, None)
+        learned = self.learn(name)
+        self.publish_on_time()
+        return bool(settled or learned)
+
+    def settle(self) -> bool:
+        resolved = self.learner.settle()
+        if resolved is None:
+            return False
+        if resolved.agent is not None:
+            counts = self.learner.replay.counts
+            self.stored_publisher.publish(
+                Stored(
+                    sequence=resolved.sequence + 1,
+                    forward=counts.forward,
+                    backward=counts.backward,
+                    frames=counts.frames,
+                )
+            )
+            if self.learner.steps % self.config.evaluation.every == 0:
+                self.save_policies(self.learner.steps)
+        return True
+
+    def learn(self, name: str) -> bool:
+        metrics = self.learner.learn(name)
+        if metrics is None:
+            return False
+        if self.learner.agents[name].updates % LOG_EVERY == 0:
+            self.log(name, metrics)
+        return True
+
+    def use_classifier(self, name: str, steps: int | None) -> None:
+        """Load the classifier that had been trained at one of the agent's own earlier steps.
+
+        Args:
+            name: The agent.
+            steps: Its stored step; None takes the newest there is.
+        """
+        known = self.classifiers[name]
+        if steps is None:
+            wanted = max(known, default=-1)
+        else:
+            wanted = max(steps, 0) // self.sides[name].classifier.every
+            give_up = time.monotonic() + PATIENCE
+            while wanted not in known and not self.worker.stopping:
+                self.waiting = f'for classifier {wanted} of {name}'
+                self.receive(block=True)
+                if time.monotonic() > give_up:
+                    self.get_logger().warning(f'{self.waiting} for {PATIENCE:.0f} s: going on')
+                    wanted = max(known, default=-1)
+                    break
+            self.waiting = ''
+        if wanted not in known or wanted == self.using[name]:
+            return
+        message = known[wanted]
+        try:
+            load_into(self.learner.classifiers[name], Path(message.path), message.checksum)
+        except WeightsError as error:
+            self.get_logger().error(str(error))
+            return
+        self.using[name] = wanted
+        for version in [v for v in known if v < wanted]:
+            del known[version]
+
+    def receive(self, block: bool) -> None:
+        """Take messages out of the inbox; wait up to 0.1 s for the first one if asked to."""
+        try:
+            self.take(*self.inbox.get(block, 0.1 if block else None))
+            while True:
+                self.take(*self.inbox.get_nowait())
+        except Empty:
+            return
+
+    def take(self, topic: str, message: object) -> None:
+        joiner = self.learner.joiner
+        if topic == 'observation':
+            try:
+                joiner.add_observation(message.sequence, *frame_of(message, self.config.spaces))
+            except ValueError as error:
+                self.get_logger().warning(str(error), throttle_duration_sec=5.0)
+            self.waiting = ''
+        elif topic == 'step':
+            joiner.add_step(record_of(message))
+        elif topic == 'weights/classifier' and message.agent in self.classifiers:
+            self.classifiers[message.agent][message.version] = message
+        elif topic == 'state':
+            self.ends_at = message if message.mode == 'done' else None
+
+    def publish_on_time(self) -> None:
+        """Announce weights whenever a multiple of `publish_every` sequences is settled."""
+        settled = self.learner.joiner.next // self.every * self.every
+        if settled > self.published:
+            self.publish_weights(settled)
+
+    def publish_weights(self, sequence: int) -> None:
+        for name, agent in self.learner.agents.items():
+            state = agent.policy.state_dict()
+            self.weights.publish(name, state, agent.updates, sequence, agent.steps)
+        self.published = sequence
+
+    def finish_if_done(self) -> None:
+        """When the supervisor says done and every step is settled, save once and say so."""
+        if self.ends_at is None or self.finished:
+            return
+        if self.learner.joiner.next < self.ends_at.sequence:
+            return
+        self.finished = True
+        self.save_policies(self.ends_at.steps)
+        self.get_logger().info(f'practice is over: {self.learner.steps} steps are stored')
+
+    def save_policies(self, steps: int) -> None:
+        for name, agent in self.learner.agents.items():
+            path = self.folder.policy(name, steps)
+            written = save_tensors(agent.policy.state_dict(), path)
+            version = steps // self.config.evaluation.every
+            message = announcement(
+                self, name, version, self.learner.joiner.next, steps, written
+            )
+            self.checkpoint_publisher.publish(message)
+
+    def save_training_state(self) -> None:
+        self.learner.replay.store.flush()
+        for name, agent in self.learner.agents.items():
+            save_tensors(agent_tensors(agent), self.folder.training_state(name))
+
+    # -- the executor thread -------------------------------------------------------------------
+
+    def on_save_checkpoint(
+        self, _: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        self.worker.ask(self.save_training_state)
+        response.success = True
+        response.message = f'saving to {self.folder.checkpoints}'
+        return response
+
+    def publish_status(self) -> None:
+        self.rates.append((time.monotonic(), self.learner.updates))
+        (since, before), (now, after) = self.rates[0], self.rates[-1]
+        status = LearnerStatus(
+            stored=self.learner.steps,
+            refused=self.learner.joiner.refused,
+            updates=after,
+            updates_per_second=(after - before) / max(now - since, 1e-9),
+            owed=self.learner.owed,
+            dropped=self.learner.dropped,
+        )
+        status.header.stamp = self.get_clock().now().to_msg()
+        self.status_publisher.publish(status)
+
+    def describe(self) -> tuple[str, dict[str, object]]:
+        learner = self.learner
+        return self.waiting, {
+            'stored': learner.steps,
+            'refused': learner.joiner.refused,
+            'updates': learner.updates,
+            'owed': learner.owed,
+            'dropped': learner.dropped,
+        }
+
+    def log(self, name: str, metrics: dict[str, float]) -> None:
+        for key, value in metrics.items():
+            self.board.add_scalar(f'{name}/{key}', value, self.learner.agents[name].steps)
+
+    def close(self) -> None:
+        """Stop learning, then make everything durable."""
+        self.worker.stop()
+        started = time.monotonic()
+        self.save_training_state()
+        self.weights.close()
+        self.board.close()
+        print(f'run saved in {time.monotonic() - started:.1f} s', flush=True)  # ROS has ended
+
+
+def record_of(message: Step) -> StepRecord:
+    """Return a step message as the record that replay is built from."""
+    reward = message.task_reward[0] if len(message.task_reward) else float('nan')
+    action = np.array(message.action, np.float32)
+    return StepRecord(
+        message.sequence, message.source, message.agent, action, message.boundary, reward
+    )
+
+
+def main() -> None:
+    run(Trainer)
+
+
+if __name__ == '__main__':
+    main()

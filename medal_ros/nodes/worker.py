@@ -1,0 +1,63 @@
+"""One worker thread beside a node's executor; its failure is the node's failure."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+import rclpy
+from rclpy.node import Node
+
+JOIN_SECONDS = 60.0
+
+
+class Worker:
+    """Runs a function in a thread until it returns or is asked to stop.
+
+    The function must look at `stopping` at least every fraction of a second. If it raises, the
+    error is logged, `failed` is set and ROS is shut down, so that the process ends and says so.
+
+    Args:
+        node: Logs failures.
+        work: What to run.
+    """
+
+    def __init__(self, node: Node, work: Callable[[], None]) -> None:
+        self.node, self.work = node, work
+        self.failed = False
+        self._stop = threading.Event()
+        self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self.thread = threading.Thread(target=self._run, name='worker', daemon=True)
+
+    def start(self) -> None:
+        """Begin: the last thing that a node's constructor does."""
+        self.thread.start()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether to return soon. Runs what other threads asked for on the way."""
+        try:
+            while True:
+                self._asked.get_nowait()()
+        except Empty:
+            return self._stop.is_set()
+
+    def ask(self, function: Callable[[], None]) -> None:
+        """Have a function run in the worker thread, when it next looks whether to stop."""
+        self._asked.put(function)
+
+    def stop(self) -> None:
+        """Ask the function to return and wait until it has."""
+        self._stop.set()
+        if self.thread.is_alive():
+            self.thread.join(JOIN_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            self.work()
+        except Exception:
+            self.failed = True
+            self.node.get_logger().fatal(f'the worker failed:\n{traceback.format_exc()}')
+            rclpy.try_shutdown()

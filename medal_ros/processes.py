@@ -1,0 +1,104 @@
+"""Start the nodes of a system as processes, watch them, and stop all of them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from medal_ros.bringup import NodeSpec
+
+PR_SET_PDEATHSIG = 1
+
+
+class ProcessFailed(RuntimeError):
+    """A node ended by itself although it should not have."""
+
+
+class Processes:
+    """The nodes of one system.
+
+    Args:
+        specs: What to start.
+        folder: Where parameters and logs go.
+        namespace: ROS namespace of all of them.
+    """
+
+    def __init__(self, specs: Sequence[NodeSpec], folder: Path, namespace: str) -> None:
+        self.folder = folder
+        self.running: dict[str, subprocess.Popen] = {}
+        self.statuses: dict[str, int] = {}
+        logs = folder / 'log'
+        logs.mkdir(parents=True, exist_ok=True)
+        for spec in specs:
+            parameters = spec.parameters_file(folder / 'parameters')
+            command = [sys.executable, '-m', 'medal_ros.nodes.start', spec.name, '--ros-args']
+            command += ['-r', f'__ns:=/{namespace}', '--params-file', str(parameters)]
+            with open(logs / f'{spec.name}.log', 'ab') as log:
+                self.running[spec.name] = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=environment(),
+                    start_new_session=True,  # Ctrl-C comes to us, and we stop the nodes
+                    preexec_fn=_die_with_parent,
+                )
+
+    def check(self) -> dict[str, int]:
+        """Return the statuses of the nodes that ended by themselves so far.
+
+        Raises:
+            ProcessFailed: One of them ended with a status other than 0.
+        """
+        for name in list(self.running):
+            status = self.running[name].poll()
+            if status is not None:
+                del self.running[name]
+                self.statuses[name] = status
+                if status != 0:
+                    raise ProcessFailed(self._explain(name, status))
+        return self.statuses
+
+    def stop(self, seconds: float) -> list[str]:
+        """Interrupt every node, wait for it, and kill what is left; return whom."""
+        for process in self.running.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        deadline, killed = time.monotonic() + seconds, []
+        for name, process in self.running.items():
+            try:
+                self.statuses[name] = process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                self.statuses[name] = process.wait()
+                killed.append(name)
+        self.running.clear()
+        return killed
+
+    def _explain(self, name: str, status: int) -> str:
+        log = self.folder / 'log' / f'{name}.log'
+        lines = [line for line in log.read_text(errors='replace').splitlines() if line.strip()]
+        how = f'was killed by signal {-status}' if status < 0 else f'ended with status {status}'
+        last = f': {lines[-1]}' if lines else ''
+        return f'the node {name} {how}{last} (see {log})'
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a node: this machine alone hears it unless asked otherwise."""
+    return {
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'RCUTILS_COLORIZED_OUTPUT': '0',
+        **os.environ,
+        'PYTHONUNBUFFERED': '1',
+    }
+
+
+def _die_with_parent() -> None:
+    """Have the kernel interrupt this process when its parent dies, however it dies."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)

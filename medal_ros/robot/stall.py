@@ -1,0 +1,119 @@
+"""Whether anything but the arm has moved lately, judged from images and proprioception.
+
+The arm itself moves all the time, so only moments at which it was in nearly the same place are
+compared: what differs then, beyond camera noise, is something that it moved. Where no such
+moments exist nothing is claimed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from medal_ros.options import option
+
+FRAMES = 300  # kept at most; a longer window is looked at every few steps
+
+
+@dataclass(frozen=True)
+class StallConfig:
+    """When to ask a person for help because nothing moves."""
+
+    after_steps: int = option(
+        300, 'policy steps without any motion of an object before help; 0: never', low=0
+    )
+    privileged: bool = option(False, "judge by the simulator's truth instead of the images")
+    camera: str = option('third', 'image to judge by: of a camera that does not move')
+    tolerance: float = option(
+        0.15, 'distance in scaled proprioception at which the arm is in the same place', low=0
+    )
+    grey_levels: int = option(
+        40, 'change of a colour channel that is more than noise', low=1, high=255
+    )
+    fraction: float = option(
+        0.008, 'of the pixels that may change although nothing moved', low=0, high=1
+    )
+    quantile: float = option(
+        0.9, 'of the comparisons that must show no change', low=0, high=1
+    )
+    min_pairs: int = option(8, 'comparisons needed for a judgement', low=1)
+    min_motion: float = option(
+        0.02, "range of the object's position that is motion (privileged)", low=0
+    )
+
+
+class StallDetector:
+    """Looks back over a window of policy steps.
+
+    Args:
+        config: What counts as motion.
+    """
+
+    def __init__(self, config: StallConfig) -> None:
+        self.config = config
+        self.stride = max(1, -(-config.after_steps // FRAMES))
+        kept = -(-config.after_steps // self.stride)
+        self.images: deque[np.ndarray] = deque(maxlen=kept)
+        self.proprio: deque[np.ndarray] = deque(maxlen=kept)
+        self.truth: deque[np.ndarray] = deque(maxlen=kept)
+        self.steps = 0
+
+    def add(
+        self, image: np.ndarray | None, proprio: np.ndarray, truth: np.ndarray | None = None
+    ) -> None:
+        """Take in one policy step; the arrays are kept as they are, not copied.
+
+        Args:
+            image: `(height, width, 3)` uint8 of the watched camera.
+            proprio: `(p,)` float32, scaled to [-1, 1].
+            truth: Position of the object, where a simulator tells it.
+        """
+        if self.steps % self.stride == 0:
+            if self.config.privileged and truth is not None:
+                self.truth.append(truth)
+            elif not self.config.privileged and image is not None:
+                self.images.append(image)
+                self.proprio.append(proprio)
+        self.steps += 1
+
+    def clear(self) -> None:
+        """Forget everything: the world was changed by a person."""
+        self.images.clear()
+        self.proprio.clear()
+        self.truth.clear()
+        self.steps = 0
+
+    def still(self) -> bool:
+        """Return whether nothing but the arm moved during a full window."""
+        if not self.config.after_steps or self.steps < self.config.after_steps:
+            return False
+        if self.config.privileged:
+            full = len(self.truth) == self.truth.maxlen
+            return full and bool(np.ptp(np.array(self.truth), 0).max() < self.config.min_motion)
+        if len(self.images) < self.images.maxlen:
+            return False
+        changed = self.changes()
+        if len(changed) < self.config.min_pairs:
+            return False
+        return bool(np.quantile(changed, self.config.quantile) < self.config.fraction)
+
+    def changes(self) -> np.ndarray:
+        """Return the changed fraction of the pixels of every comparison, `(pairs,)`.
+
+        Each frame of the last third is compared with the one of the first third at which the
+        arm was nearest.
+        """
+        third = len(self.images) // 3
+        proprio = np.array(self.proprio)
+        early, late = proprio[:third], proprio[-third:]
+        distances = np.linalg.norm(late[:, None] - early[None], axis=-1)
+        nearest = distances.argmin(1)
+        rows = np.flatnonzero(distances.min(1) <= self.config.tolerance)
+        first_late = len(self.images) - third
+        return np.array([self._change(nearest[row], first_late + row) for row in rows])
+
+    def _change(self, one: int, other: int) -> float:
+        a, b = self.images[one].astype(np.int16), self.images[other].astype(np.int16)
+        return float((np.abs(a - b).max(-1) > self.config.grey_levels).mean())

@@ -1,0 +1,214 @@
+"""The robot side as real processes: sim_arm, camera_sync, supervisor, operator; policy by us."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections import Counter
+
+import numpy as np
+import pytest
+from ros import Nodes, Probe, wait_until  # sets the ROS domain: before everything of ROS
+from std_srvs.srv import SetBool, Trigger
+
+from medal_ros.msg import Action, Observation, State, Step
+from medal_ros.nodes.qos import HISTORY, STREAM
+from medal_ros.srv import SwitchPolicy
+
+SIZE = {'height': 48, 'width': 48}
+
+
+class Policy:
+    """Answers every observation that its state hands to a policy, and records everything."""
+
+    def __init__(self, probe: Probe) -> None:
+        self.action = lambda state: [0.1, -0.1, -1.0]
+        self.silent = False
+        self.publisher = probe.publisher(Action, 'action', STREAM)
+        self.steps = probe.record(Step, 'step', HISTORY)
+        self.observations = probe.record(Observation, 'observation', HISTORY, self.act)
+        self.states = probe.record(State, 'state', STREAM, self.act)
+
+    def act(self, _: object) -> None:
+        if not self.states or not self.observations or self.silent:
+            return
+        state = self.states[-1]
+        if state.mode == 'practice' and state.sequence == self.observations[-1].sequence:
+            values = array('f', self.action(state))
+            self.publisher.publish(
+                Action(sequence=state.sequence, source='policy', agent=state.agent, action=values)
+            )
+
+    def wait_for_steps(self, more: int, deadline: float = 10.0) -> None:
+        wanted = len(self.steps) + more
+        wait_until(lambda: len(self.steps) >= wanted, deadline, f'{wanted} steps')
+
+    def wait_for_mode(self, mode: str, deadline: float = 10.0) -> State:
+        seen = wait_until(
+            lambda: self.states and self.states[-1].mode == mode and self.states,
+            deadline,
+            f'mode {mode}',
+        )
+        return seen[-1]
+
+
+@pytest.fixture
+def graph(tmp_path):
+    with Nodes(tmp_path) as nodes, Probe() as probe:
+
+        def start(rate: float = 0.0, operator: bool = False, **supervisor) -> Policy:
+            nodes.start('sim_arm', task='tabletop_quick', rate=rate, arm_reset_pose='random')
+            nodes.start('camera_sync', cameras=['third'], **SIZE)
+            nodes.start('supervisor', **supervisor)
+            if operator:
+                nodes.start('operator')
+            return Policy(probe)
+
+        yield start, nodes, probe
+
+
+def test_lockstep_practice(graph):
+    start, nodes, probe = graph
+    policy = start(
+        segment_steps=6, arm_reset__every_steps=12, ask_for_help__after_steps=0, steps=0
+    )
+    policy.wait_for_steps(40)
+    _check_bookkeeping(policy)
+    _check_switch(policy, probe)
+    _check_bad_actions(policy)
+    _check_pause(policy, probe)
+    _check_world_reset(policy, probe)
+    sequences = [step.sequence for step in policy.steps]
+    assert sequences == list(range(len(sequences))), 'exactly one step for each sequence number'
+    began = time.monotonic()
+    assert nodes.stop() == {'sim_arm': 0, 'camera_sync': 0, 'supervisor': 0}
+    assert time.monotonic() - began < 3.0
+
+
+def _check_bookkeeping(policy: Policy) -> None:
+    """Segments of six policy steps alternate, and every second one ends with an arm reset."""
+    steps = policy.steps[:40]
+    stamps = {o.sequence: o.header.stamp for o in policy.observations}
+    assert all(step.header.stamp == stamps[step.sequence] for step in steps)
+    first = [s for s in steps if s.segment == 0]
+    assert [s.index for s in first] == list(range(6))
+    assert {(s.source, s.agent, s.boundary) for s in first} == {('policy', 'forward', False)}
+    second = [s for s in steps if s.segment == 1]
+    kinds = Counter((s.source, s.agent, s.boundary) for s in second)
+    assert kinds == {('policy', 'backward', False): 6, ('script', '', True): 1}
+    assert second[-1].source == 'script' and list(second[-1].action) == [0.0, 0.0, 0.0]
+    assert steps[0].action == array('f', [0.1, -0.1, -1.0])
+    assert [s.agent for s in steps if s.segment == 2] == ['forward'] * 6
+    observation = policy.observations[0]
+    assert (list(observation.names), observation.images[0].height) == (['third'], 48)
+
+
+def _check_switch(policy: Policy, probe: Probe) -> None:
+    answer = probe.call(SwitchPolicy, 'switch_policy', policy='sideways')
+    assert not answer.success
+    assert answer.message == "there is no policy 'sideways'; there are forward and backward"
+    for wanted in ('backward', 'forward', 'backward'):
+        known = len(policy.states)
+        assert probe.call(SwitchPolicy, 'switch_policy', policy=wanted).success
+        # The first decision with a new segment that the service made: its policy acts at once.
+        changed = wait_until(
+            lambda known=known, wanted=wanted: next(
+                (s for s in policy.states[known:] if s.agent == wanted and s.index == 0), None
+            )
+        )
+        policy.wait_for_steps(4)
+        made = {s.sequence: s for s in policy.steps}
+        after = [made[changed.sequence + 1].agent, made[changed.sequence].agent]
+        assert after[0] == wanted, 'the switch takes effect within one step'
+        assert after[1] in ('forward', 'backward', '')
+
+
+def _check_bad_actions(policy: Policy) -> None:
+    """What is not numbers moves nothing and costs nothing; the next good action is taken."""
+    good, known = policy.action, len(policy.observations)
+    for bad in ([0.0, float('nan'), 0.0], [0.0, 0.0]):
+        policy.action = lambda state, bad=bad: bad
+        # Without a step lockstep shows the same observation again, with the same stamp.
+        wait_until(lambda: _repeats(policy.observations[known:]) >= 1, 5.0, 'a repeat')
+        again = policy.observations[-1]
+        assert again.sequence == len(policy.steps)
+        policy.action = good
+        policy.wait_for_steps(3)
+        known = len(policy.observations)
+    assert all(np.isfinite(step.action).all() for step in policy.steps)
+
+
+def _repeats(observations: list[Observation]) -> int:
+    keys = Counter((o.sequence, o.header.stamp.sec, o.header.stamp.nanosec) for o in observations)
+    return sum(count - 1 for count in keys.values())
+
+
+def _check_pause(policy: Policy, probe: Probe) -> None:
+    assert probe.call(SetBool, 'pause', data=True).success
+    state = policy.wait_for_mode('paused')
+    still = len(policy.steps)
+    refused = probe.call(SetBool, 'pause', data=True)
+    assert (refused.success, refused.message) == (False, 'already paused')
+    assert len(policy.steps) <= still + 1  # one may have been on its way
+    assert probe.call(SetBool, 'pause', data=False).success
+    policy.wait_for_steps(3)
+    assert policy.steps[-1].segment >= state.segment
+
+
+def _check_world_reset(policy: Policy, probe: Probe) -> None:
+    known = len(policy.steps)
+    assert probe.call(Trigger, 'sim/reset').success
+    reset = wait_until(
+        lambda: next((s for s in policy.steps[known:] if s.source == 'script'), None)
+    )
+    assert reset.boundary and reset.agent == ''
+    policy.wait_for_steps(2)
+
+
+def test_help_is_answered_by_the_operator(graph):
+    start, nodes, _ = graph
+    policy = start(
+        operator=True,
+        segment_steps=6,
+        ask_for_help__after_steps=12,
+        ask_for_help__min_pairs=2,
+        arm_reset__every_steps=0,
+    )
+    policy.action = lambda state: [0.0, 0.0, -1.0]
+    wait_until(lambda: any(s.mode == 'help' for s in policy.states), 10.0, 'a call for help')
+    called = next(s for s in policy.states if s.mode == 'help')
+    assert called.reason == 'nothing has moved for 12 steps'
+    assert (called.steps, called.interventions) == (12, 0)
+    policy.action = lambda state: [0.5, 0.5, -1.0]
+    answered = wait_until(
+        lambda: next(
+            (s for s in policy.states if s.mode == 'practice' and s.interventions == 1), None
+        )
+    )
+    assert (answered.agent, answered.index, answered.steps) == ('forward', 0, 12)
+    policy.wait_for_steps(3)
+    made = {s.sequence: s for s in policy.steps}
+    assert made[called.sequence].source == 'script' and made[called.sequence].boundary
+    assert made[called.sequence + 1].source == 'policy'
+    statuses = nodes.stop()
+    assert statuses['operator'] == 0, statuses
+
+
+def test_with_a_rate_the_arm_holds_when_nobody_acts(graph):
+    start, _, _ = graph
+    policy = start(rate=20.0, segment_steps=1000, ask_for_help__after_steps=0)
+    policy.action = lambda state: [0.0, 0.0, 1.0]
+    wait_until(lambda: any(s.source == 'policy' for s in policy.steps), 10.0, 'an action')
+    policy.silent = True
+    began = len(policy.steps)
+    policy.wait_for_steps(10)
+    held = policy.steps[began + 2 : began + 10]  # an action may have been on its way
+    assert {(s.source, s.agent, s.boundary) for s in held} == {('hold', '', False)}
+    assert {tuple(s.action) for s in held} == {(0.0, 0.0, 1.0)}, 'gripper as commanded last'
+    seconds = [s.header.stamp.sec + 1e-9 * s.header.stamp.nanosec for s in held]
+    assert np.diff(seconds).mean() == pytest.approx(0.05, abs=0.02)
+    policy.silent = False
+    policy.wait_for_steps(5)
+    assert policy.steps[-1].source == 'policy'
+    taken = sum(s.source == 'policy' for s in policy.steps)
+    assert policy.states[-1].steps <= taken, 'holding is no step of a policy'
