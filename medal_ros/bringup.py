@@ -125,9 +125,7 @@ def simulation(config: RunConfig) -> list[NodeSpec]:
     return world(config, task_class(config.task).spaces)
 
 
-def prepare(
-    config: RunConfig, runs: Path, name: str, say: Any = print
-) -> RunFolder:
+def prepare(config: RunConfig, runs: Path, name: str, say: Any = print) -> RunFolder:
     """Make a run's folder: its configuration and its demonstrations.
 
     Raises:

@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     train = _command(commands, 'train', _train, 'practise a task alone, from demonstrations')
     _add_run_options(train)
     train.add_argument('--name', help='name of the run: it goes to RUNS/NAME')
-    train.add_argument('--config', type=Path, help="repeat a run from its config.yaml")
+    train.add_argument('--config', type=Path, help='repeat a run from its config.yaml')
     train.add_argument('--runs', type=Path, default=Path('runs'), help='default: runs')
 
     evaluate = _command(commands, 'evaluate', _evaluate, "measure a run's policies on new starts")

@@ -53,7 +53,9 @@ class GraphConfig:
     lag: int = option(
         50, 'steps between learning from a step and acting on it (lockstep)', source='ours', low=1
     )
-    publish_every: int = option(10, 'steps between two sets of policy weights', source='ours', low=1)
+    publish_every: int = option(
+        10, 'steps between two sets of policy weights', source='ours', low=1
+    )
     threads: int = option(1, "the learner's threads", source='ours', low=1)
 
 
@@ -139,7 +141,9 @@ def compress(values: Mapping[str, Any]) -> dict[str, Any]:
     compressed: dict[str, Any] = {}
     for key, value in values.items():
         side, _, rest = key.partition('.')
-        other = values.get(f'backward.{rest}') if side == 'forward' else values.get(f'forward.{rest}')
+        other = (
+            values.get(f'backward.{rest}') if side == 'forward' else values.get(f'forward.{rest}')
+        )
         shared = side in AGENTS and other == value
         compressed[rest if shared else key] = value
     return compressed

@@ -26,9 +26,7 @@ class Monitor:
         on_event: Called with `('state' | 'learner' | 'evaluation', message)`.
     """
 
-    def __init__(
-        self, namespace: str, on_event: Callable[[str, Any], None] | None = None
-    ) -> None:
+    def __init__(self, namespace: str, on_event: Callable[[str, Any], None] | None = None) -> None:
         # Ctrl-C is the caller's: rclpy must not end the context under it.
         self.context = rclpy.Context()
         rclpy.init(context=self.context, signal_handler_options=SignalHandlerOptions.NO)

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from medal_ros.bringup import NodeSpec
 
 PR_SET_PDEATHSIG = 1
+PATIENCE = 3.0  # seconds between two lines about nodes that are still saving
 
 
 class ProcessFailed(RuntimeError):
@@ -33,6 +34,7 @@ class Processes:
         self.folder = folder
         self.running: dict[str, subprocess.Popen] = {}
         self.statuses: dict[str, int] = {}
+        self._told = 0
         logs = folder / 'log'
         logs.mkdir(parents=True, exist_ok=True)
         for spec in specs:
@@ -65,21 +67,32 @@ class Processes:
                     raise ProcessFailed(self._explain(name, status))
         return self.statuses
 
-    def stop(self, seconds: float) -> list[str]:
-        """Interrupt every node, wait for it, and kill what is left; return whom."""
+    def stop(self, seconds: float, say: Callable[[str], None] = print) -> list[str]:
+        """Interrupt every node, wait for it, and kill what is left; return whom.
+
+        Args:
+            seconds: How long to wait altogether.
+            say: Told, every few seconds, who is still busy.
+        """
         for process in self.running.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-        deadline, killed = time.monotonic() + seconds, []
+        began, killed = time.monotonic(), []
+        while self._left() and time.monotonic() - began < seconds:
+            time.sleep(0.02)
+            if (passed := time.monotonic() - began) > PATIENCE * (self._told + 1):
+                self._told += 1
+                say(f'{passed:.0f} s: waiting for {", ".join(self._left())} to save and end')
+        for name in self._left():
+            self.running[name].kill()
+            killed.append(name)
         for name, process in self.running.items():
-            try:
-                self.statuses[name] = process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                self.statuses[name] = process.wait()
-                killed.append(name)
+            self.statuses[name] = process.wait()
         self.running.clear()
         return killed
+
+    def _left(self) -> list[str]:
+        return [name for name, process in self.running.items() if process.poll() is None]
 
     def _explain(self, name: str, status: int) -> str:
         log = self.folder / 'log' / f'{name}.log'

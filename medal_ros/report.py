@@ -48,8 +48,7 @@ class RunRecord:
         dropped: Updates given up because the learner fell too far behind.
         interventions: At how many steps each one happened.
         points: Periodic evaluations of both agents, in any order.
-        cloning: Each checkpoint of the cloning baseline, on a few starts or on the final ones.
-        cloning_final: The best of them on the final starts, where that was measured.
+        cloning: Each checkpoint of the cloning baseline on the final starts.
         final: The last forward checkpoint on the final starts.
         best: The forward checkpoint of `best_steps` on the same starts.
         backward_final: The last backward checkpoint on its final starts.
@@ -69,7 +68,6 @@ class RunRecord:
     interventions: list[int] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
     cloning: list[Evaluation] = field(default_factory=list)
-    cloning_final: Evaluation | None = None
     final: Evaluation | None = None
     best: Evaluation | None = None
     backward_final: Evaluation | None = None
@@ -91,8 +89,7 @@ class RunRecord:
     @property
     def baseline(self) -> Evaluation | None:
         """The cloning baseline: the best of its checkpoints."""
-        best = max(self.cloning, key=lambda evaluation: evaluation.success, default=None)
-        return self.cloning_final or best
+        return max(self.cloning, key=lambda evaluation: evaluation.success, default=None)
 
 
 def summarise(record: RunRecord) -> dict[str, Any]:
@@ -169,7 +166,7 @@ def describe(summary: dict[str, Any]) -> str:
     elif summary['curve']:
         steps, success = summary['curve'][-1]
         lines.append(
-            f'  forward after {steps} steps: success {success:.2f}, not yet measured finally'
+            f'  forward after {steps} steps: success {success:.2f} in a periodic evaluation'
         )
     return '\n'.join(lines)
 

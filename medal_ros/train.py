@@ -20,7 +20,6 @@ from medal_ros.monitor import Monitor
 from medal_ros.options import OptionError
 from medal_ros.processes import Processes, ProcessFailed, environment
 from medal_ros.report import describe
-from medal_ros.run_folder import RunFolder
 
 STOP_SECONDS = 120.0  # a large checkpoint may take its time; small ones take a second or two
 LOOK_FOR_OTHERS = 1.0  # seconds to notice a graph that is already there

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def write_mp4(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
         raise ValueError(f'no images to write to {path}')
     part = path.with_name(f'.{path.name}.part.mp4')
     try:
-        with _writer(part, fps) as writer:
+        # imageio's own context manager would leave ffmpeg running after an error.
+        with closing(_writer(part, fps)) as writer:
             for frame in chain([first], frames):
                 if frame.shape != first.shape:
                     raise ValueError(f'the images of {path} must all be of one size')

@@ -56,7 +56,7 @@ check_machine() {
 
 install_packages() {
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    refuse "this machine lacks some of: $* (Debian and Ubuntu: sudo apt-get install $*)."
+    refuse "the system lacks packages that only root may install: sudo apt-get install $*"
   fi
   say "apt-get install $*"
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
@@ -86,7 +86,7 @@ install_dependencies() {
   done_before dependencies && return
   say 'installing ROS 2, PyTorch, MuJoCo and the rest. What is not on this machine is' \
     'downloaded: PyTorch is 0.2 GB in its CPU build and 2.7 GB with CUDA (docs/install.md says' \
-    'how to choose), all the rest 0.4 GB.'
+    'how to choose), all the rest 0.3 GB.'
   local index=()
   [ -z "${TORCH_INDEX:-}" ] || index=(--extra-index-url "$TORCH_INDEX")
   logged $venv/bin/python -m pip install "${index[@]}" --constraint constraints.txt \

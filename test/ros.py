@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# Before rclpy is imported anywhere in this test process. Domains above 101 can collide with
-# the ports of other programs.
+# Read when a context is initialised, so it is enough that a test imports this module. Domains
+# above 101 can collide with the ports of other programs.
 os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 

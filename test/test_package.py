@@ -34,7 +34,7 @@ def name_of(requirement: str) -> str:
 
 
 def pins(name: str) -> dict[str, str]:
-    lines = [line for line in (ROOT / name).read_text().splitlines() if '==' in line]
+    lines = [line for line in (ROOT / name).read_text().splitlines() if not line.startswith('#')]
     return {line.split('==')[0].lower(): line.split('==')[1] for line in lines}
 
 
@@ -236,19 +236,20 @@ def fresh(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('changes', 'sentence'),
+    ('changes', 'commands', 'sentence'),
     [
-        ({'PYTHON': 'false'}, 'Python 3.11, 3.12 or 3.13 is needed, and false is not one'),
-        ({'CXX': 'no-such-compiler', 'PYTHON': sys.executable}, 'a C++ compiler is needed'),
-        ({'uname': 'Darwin arm64'}, 'for Linux x86_64 only, and this is Darwin arm64'),
+        ({'PYTHON': 'false'}, {}, 'Python 3.11, 3.12 or 3.13 is needed, and false is not one'),
+        ({'PYTHON': 'old'}, {'old': '3.10'}, 'and old is not one'),
+        ({'PYTHON': 'new', 'CXX': 'none'}, {'new': '3.13'}, 'a C++ compiler is needed'),
+        ({}, {'uname': 'Darwin arm64'}, 'for Linux x86_64 only, and this is Darwin arm64'),
     ],
 )
-def test_set_up_refuses_in_one_sentence_what_it_cannot_use(fresh, changes, sentence):
+def test_set_up_refuses_in_one_sentence_what_it_cannot_use(fresh, changes, commands, sentence):
     path = fresh / 'bin'
     path.mkdir()
-    if uname := changes.pop('uname', None):
-        (path / 'uname').write_text(f'#!/bin/sh\necho {uname}\n')
-        (path / 'uname').chmod(0o755)
+    for name, output in commands.items():
+        (path / name).write_text(f'#!/bin/sh\necho {output}\n')
+        (path / name).chmod(0o755)
     env = os.environ | changes | {'PATH': f'{path}:{os.environ["PATH"]}'}
     done = subprocess.run(
         [fresh / 'scripts' / 'setup.sh'], env=env, capture_output=True, text=True, timeout=60

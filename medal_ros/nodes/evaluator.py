@@ -63,7 +63,7 @@ class Evaluator(Node):
     def __init__(self) -> None:
         super().__init__('evaluator', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, EvaluatorConfig)
-        be_nice(15)
+        be_nice(19)
         tune(1)
         self.folder = RunFolder(Path(c.folder))
         self.record = RunRecord(task=c.task, preset=c.preset, seed=c.seed)
@@ -139,6 +139,7 @@ class Evaluator(Node):
         self.record.points.append(Point(message.steps, message.agent, outcome))
         self.board.add_scalar(f'{message.agent}/success', outcome.success, message.steps)
         self.publish(message.agent, message.steps, outcome)
+        self.write()
 
     def finish(self) -> None:
         """Measure the final figures and write everything that the run leaves."""
@@ -178,9 +179,13 @@ class Evaluator(Node):
         rclpy.try_shutdown()
 
     def write(self) -> None:
+        """Write the summary and the curve as they stand: both can be looked at meanwhile."""
+        self.write_summary()
+        draw_learning_curve(self.record, self.folder.path / 'learning_curve.png')
+
+    def write_summary(self) -> None:
         self.record.minutes = (time.monotonic() - self.started) / 60
         write_summary(self.record, self.folder.path)
-        draw_learning_curve(self.record, self.folder.path / 'learning_curve.png')
 
     def publish(self, agent: str, steps: int, outcome: Evaluation) -> None:
         low, high = outcome.interval
@@ -205,7 +210,7 @@ class Evaluator(Node):
         if self.config.checkpoint:
             return
         if not self.record.finished:
-            self.write()
+            self.write_summary()
         self.board.close()
 
 

@@ -72,7 +72,9 @@ class PolicyServer(Node):
         if message.agent in self.announced:
             known = self.announced[message.agent]
             known[message.sequence] = message
-            oldest = message.sequence - 4 * (self.config.graph.lag + self.config.graph.publish_every)
+            oldest = message.sequence - 4 * (
+                self.config.graph.lag + self.config.graph.publish_every
+            )
             for sequence in [s for s in known if s < oldest]:
                 del known[sequence]
             self.act()

@@ -46,9 +46,7 @@ class RewardNode(Node):
         self.folder = RunFolder(Path(c.folder))
         sides = {name: getattr(c, name) for name in AGENTS}
         least = max(side.classifier.goal_states for side in sides.values())
-        demonstrations = load_demonstrations(
-            self.folder.demonstrations, c.task, c.spaces, least
-        )
+        demonstrations = load_demonstrations(self.folder.demonstrations, c.task, c.spaces, least)
         torch.manual_seed(c.seed)
         self.trainers = {
             name: ClassifierTrainer(

@@ -13,17 +13,15 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 import rclpy
-from geometry_msgs.msg import PointStamped
 from rclpy.node import Node
-from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
-from medal_ros.msg import Action, ArmState, State, Step
+from medal_ros.msg import Action, State, Step
 from medal_ros.nodes.diagnostics import Diagnostics
-from medal_ros.nodes.images import image_from_array
 from medal_ros.nodes.parameters import declare
-from medal_ros.nodes.qos import HISTORY, RAW, STREAM
+from medal_ros.nodes.qos import HISTORY, STREAM
 from medal_ros.nodes.run import run
+from medal_ros.nodes.sim_view import SimView
 from medal_ros.nodes.worker import Worker
 from medal_ros.options import option
 from medal_ros.robot.arm import Arm, Execution, Order
@@ -55,15 +53,11 @@ class SimArm(Node):
         spaces = task_class(c.task).spaces
         self.arm = Arm(spaces.action)
         self.commands: SimpleQueue[object] = SimpleQueue()
-        self.images = {
-            name: self.create_publisher(Image, f'camera/{name}/image_raw', RAW)
-            for name in spaces.cameras
-        }
-        self.robot_state = self.create_publisher(ArmState, 'robot_state', STREAM)
+        self.stepped_at = time.monotonic()
+        self.stepped = False  # with a rate: this observation has its step, the next one is not due
+        self.reset_wanted = False
+        self.view = SimView(self, spaces.cameras, c.publish_truth)
         self.steps = self.create_publisher(Step, 'step', HISTORY)
-        self.truth = None
-        if c.publish_truth:
-            self.truth = self.create_publisher(PointStamped, 'sim/object_position', STREAM)
         self.create_subscription(State, 'state', self.commands.put, STREAM)
         self.create_subscription(Action, 'action', self.commands.put, STREAM)
         self.create_service(Trigger, 'sim/reset', self.on_reset)
@@ -77,10 +71,8 @@ class SimArm(Node):
         return response
 
     def describe(self) -> tuple[str, dict[str, object]]:
-        idle = time.monotonic() - self.stepped_at
-        arm, words = self.arm, ''
-        if idle > REPEAT:
-            words = f'{arm.waits_for()} ({idle:.0f} s)'
+        arm, idle = self.arm, time.monotonic() - self.stepped_at
+        words = f'{arm.waits_for()} ({idle:.0f} s)' if idle > REPEAT else ''
         return words, {'sequence': arm.sequence, 'refused': arm.refused, 'ignored': arm.ignored}
 
     def close(self) -> None:
@@ -89,15 +81,12 @@ class SimArm(Node):
 
     # -- the worker thread ---------------------------------------------------------------------
 
-    stepped_at = time.monotonic()
-    stepped = reset_wanted = False
-
     def live(self) -> None:
         """Own the world from its making to its closing."""
         self.world = make(self.config.task, self.config.seed)
         self.period = 1.0 / self.config.rate if self.config.rate else 0.0
         try:
-            self.show()
+            self.view.show(self.world, self.arm.sequence)
             self.deadline = time.monotonic() + (self.period or REPEAT)
             while self.turn():
                 pass
@@ -115,22 +104,21 @@ class SimArm(Node):
             if self.period:
                 self.tick()
             else:
-                self.publish_shown()
+                self.view.show_again()
                 self.deadline = time.monotonic() + REPEAT
             return True
         self.take(command)
         return command is not STOP
 
     def take(self, command: object) -> None:
-        if isinstance(command, State):
-            c = command
+        c = command
+        if isinstance(c, State):
             self.arm.order(Order(c.sequence, c.mode, c.agent, c.segment, c.index))
-        elif isinstance(command, Action):
-            c = command
+        elif isinstance(c, Action):
             refusal = self.arm.propose(c.sequence, c.source, c.agent, c.action)
             if refusal:
                 self.get_logger().warning(refusal, throttle_duration_sec=5.0)
-        elif command is RESET:
+        elif c is RESET:
             self.reset_wanted = True
         if not self.stepped:
             self.execute_due()
@@ -155,7 +143,7 @@ class SimArm(Node):
             self.world.step(hold.action)
             self.finish(hold)
         self.stepped = False
-        self.show()
+        self.view.show(self.world, self.arm.sequence)
         self.deadline = max(self.deadline + self.period, time.monotonic())
         self.execute_due()
 
@@ -167,12 +155,12 @@ class SimArm(Node):
         if self.period:
             self.stepped = True
         else:
-            self.show()
+            self.view.show(self.world, self.arm.sequence)
             self.deadline = self.stepped_at + REPEAT
 
     def publish_step(self, execution: Execution) -> None:
         message = Step()
-        message.header.stamp = self.stamp
+        message.header.stamp = self.view.stamp
         message.sequence = execution.sequence
         message.source, message.agent = execution.source, execution.agent
         message.segment, message.index = execution.segment, execution.index
@@ -181,33 +169,6 @@ class SimArm(Node):
         done = self.world.undone() if execution.agent == 'backward' else self.world.succeeded()
         message.task_reward = array('f', (float(done),))
         self.steps.publish(message)
-
-    def show(self) -> None:
-        """Render and publish the present observation."""
-        seen = self.world.observe()
-        self.stamp = self.get_clock().now().to_msg()
-        self.shown = [
-            (publisher, image_from_array(seen[name], self.stamp, name))
-            for name, publisher in self.images.items()
-        ]
-        state = ArmState(sequence=self.arm.sequence)
-        state.header.stamp, state.header.frame_id = self.stamp, 'base'
-        state.proprio = array('f', seen['proprio'].tobytes())
-        self.shown.append((self.robot_state, state))
-        if self.truth is not None:
-            self.shown.insert(0, (self.truth, self.position()))
-        self.publish_shown()
-
-    def publish_shown(self) -> None:
-        for publisher, message in self.shown:
-            publisher.publish(message)
-
-    def position(self) -> PointStamped:
-        message = PointStamped()
-        message.header.stamp, message.header.frame_id = self.stamp, 'base'
-        place = [float(x) for x in self.world.object_position()]
-        message.point.x, message.point.y, message.point.z = (*place, 0.0)[:3]
-        return message
 
 
 def main() -> None:

@@ -52,9 +52,7 @@ class Trainer(Node):
         self.sides = {name: getattr(c, name) for name in AGENTS}
         self.folder = RunFolder(Path(c.folder))
         least = max(side.classifier.goal_states for side in self.sides.values())
-        demonstrations = load_demonstrations(
-            self.folder.demonstrations, c.task, c.spaces, least
-        )
+        demonstrations = load_demonstrations(self.folder.demonstrations, c.task, c.spaces, least)
         store = FrameStore(c.spaces, self.folder.replay_capacity(c.steps), self.folder.replay)
         self.learner = Learner(self.sides, c.spaces, demonstrations, store, c.seed)
         self.folder.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -120,7 +118,7 @@ class Trainer(Node):
         for name in AGENTS:
             if self.learner.budgets[name].owed:
                 self.use_classifier(name, self.learner.agents[name].steps - self.lag)
-                while self.learn(name):
+                while not self.worker.stopping and self.learn(name):
                     pass
         self.publish_on_time()
         return True
@@ -246,22 +244,23 @@ class Trainer(Node):
             path = self.folder.policy(name, steps)
             written = save_tensors(agent.policy.state_dict(), path)
             version = steps // self.config.evaluation.every
-            message = announcement(
-                self, name, version, self.learner.joiner.next, steps, written
-            )
+            message = announcement(self, name, version, self.learner.joiner.next, steps, written)
             self.checkpoint_publisher.publish(message)
 
     def save_training_state(self) -> None:
-        self.learner.replay.store.flush()
         for name, agent in self.learner.agents.items():
             save_tensors(agent_tensors(agent), self.folder.training_state(name))
+
+    def save_all(self) -> None:
+        self.learner.replay.store.flush()
+        self.save_training_state()
 
     # -- the executor thread -------------------------------------------------------------------
 
     def on_save_checkpoint(
         self, _: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
-        self.worker.ask(self.save_training_state)
+        self.worker.ask(self.save_all)
         response.success = True
         response.message = f'saving to {self.folder.checkpoints}'
         return response
@@ -295,9 +294,14 @@ class Trainer(Node):
             self.board.add_scalar(f'{name}/{key}', value, self.learner.agents[name].steps)
 
     def close(self) -> None:
-        """Stop learning, then make everything durable."""
-        self.worker.stop()
+        """Make every step durable first, then the networks."""
         started = time.monotonic()
+        self.worker.stop()
+        self.receive(block=False)
+        while self.learner.settle() is not None:
+            pass
+        self.learner.replay.store.flush()
+        print(f'{self.learner.steps} steps are safe, saving the networks', flush=True)
         self.save_training_state()
         self.weights.close()
         self.board.close()

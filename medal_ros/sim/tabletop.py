@@ -146,7 +146,9 @@ class Tabletop(TaskEnv):
         image = np.clip(np.array([205, 188, 158]) + grain[..., None], 0, 255).astype(np.uint8)
         for goal, colour in zip(self.goals, self._coaster_colours(), strict=True):
             self._disc(image, np.array(goal), COASTER, colour)
-            self._disc(image, np.array(goal), 0.6 * COASTER, tuple(min(c + 50, 255) for c in colour))
+            self._disc(
+                image, np.array(goal), 0.6 * COASTER, tuple(min(c + 50, 255) for c in colour)
+            )
         return image
 
     def _coaster_colours(self) -> tuple[tuple[int, int, int], ...]:

@@ -1,0 +1,336 @@
+"""One agent: its targets, losses and schedules against values worked out by hand."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from medal_ros.learning.agent import Agent
+from medal_ros.learning.replay import FrameStore, Replay
+from medal_ros.spaces import Spaces
+from small import agent, agent_config, demonstration, flat, replay
+
+
+def say(ensemble, *values):
+    """Make every critic of an ensemble answer its own constant."""
+    with torch.no_grad():
+        ensemble.weights[-1].zero_()
+        ensemble.biases[-1].copy_(torch.tensor(values).view(-1, 1, 1))
+
+
+def zero(frames, proprio):
+    return torch.zeros(len(frames))
+
+
+def drawn(it, practice=None, reward=zero):
+    """Return one augmented batch and its rewards."""
+    batch, rewards = it.sample(practice or replay(), reward)
+    return it._augmented(batch), rewards
+
+
+# -- the target ------------------------------------------------------------------------------------
+
+
+def test_target_is_reward_plus_discounted_minimum_over_the_subset():
+    it = agent(critics=3, subset=3, discount=0.9)
+    say(it.targets, 5.0, 2.0, 4.0)
+    batch, _ = drawn(it)
+    rewards = torch.arange(8.0)
+    target = it.target(batch['next_frames'], batch['next_proprio'], rewards)
+    assert torch.allclose(target, rewards + 0.9 * 2.0)
+
+
+def test_every_target_asks_a_fresh_random_subset():
+    """Of four critics two are asked: the least of 1 2 3 4 is 1, 2 or 3 at 3 : 2 : 1, never 4."""
+    it = agent(critics=4, subset=2, discount=1.0)
+    say(it.targets, 1.0, 2.0, 3.0, 4.0)
+    batch, _ = drawn(it)
+    minima = Counter()
+    for _ in range(600):
+        target = it.target(batch['next_frames'], batch['next_proprio'], torch.zeros(8))
+        assert (target == target[0]).all()  # one subset for the whole batch
+        minima[target[0].item()] += 1
+    assert set(minima) == {1.0, 2.0, 3.0}
+    assert minima[1.0] == pytest.approx(300, abs=50)
+    assert minima[2.0] == pytest.approx(200, abs=50)
+
+
+def test_target_is_never_masked_not_even_at_success():
+    it = agent(discount=0.5, subset=4, reward='task')
+    say(it.targets, *[8.0] * 4)
+    batch, rewards = drawn(it, replay(40))
+    assert set(rewards.tolist()) == {0.0, 1.0}
+    target = it.target(batch['next_frames'], batch['next_proprio'], rewards)
+    assert torch.allclose(target, rewards + 4.0)
+
+
+def test_target_sees_the_next_state_through_the_current_encoder():
+    it = agent(policy__form='noise', policy__noise__start=0.0, policy__noise__end=0.0, subset=4)
+    batch, rewards = drawn(it)
+
+    def target():
+        return it.target(batch['next_frames'], batch['next_proprio'], rewards)
+
+    def by_hand():
+        features = it.policy.features(batch['next_frames'], batch['next_proprio'])
+        values = it.targets(torch.cat([features, it.policy.actor.mode(features)], -1))
+        return rewards + it.config.discount * values.min(0).values
+
+    before = target()
+    assert torch.allclose(before, by_hand(), atol=1e-5)
+    with torch.no_grad():
+        it.policy.encoder.linear.weight.mul_(-1)
+    assert not torch.allclose(target(), before, atol=1e-3)
+    assert torch.allclose(target(), by_hand(), atol=1e-5)
+    assert {name.split('.')[0] for name, _ in it.targets.named_parameters()} == {
+        'weights', 'biases'
+    }
+
+
+def test_target_asks_the_averaged_critics_not_the_current_ones():
+    it = agent(discount=1.0)
+    say(it.targets, *[3.0] * 4)
+    say(it.critics, *[-50.0] * 4)
+    batch, _ = drawn(it)
+    target = it.target(batch['next_frames'], batch['next_proprio'], torch.zeros(8))
+    assert torch.allclose(target, torch.full((8,), 3.0))
+
+
+# -- the critics' loss -----------------------------------------------------------------------------
+
+
+def test_critic_loss_is_the_mean_over_critics_and_batch():
+    it = agent(discount=0.5, subset=4)
+    say(it.critics, 0.0, 1.0, 2.0, 3.0)
+    say(it.targets, *[4.0] * 4)
+    batch, _ = drawn(it)
+    rewards = torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0])  # targets 2 and 3
+    _, metrics = it.update_critic(batch, rewards)
+    errors = [(q - y) ** 2 for q in (0, 1, 2, 3) for y in (2, 3)]
+    assert metrics['critic_loss'] == pytest.approx(sum(errors) / 8)
+    assert metrics['q'] == pytest.approx(1.5)
+    assert metrics['reward'] == pytest.approx(0.5)
+    assert metrics['reward_demonstrations'] == pytest.approx(1.0)
+    gradient = it.critics.biases[-1].grad.flatten()  # of (1/N) mean (q - y)^2
+    assert torch.allclose(gradient, torch.tensor([q - 2.5 for q in range(4)]) * 2 / 4)
+
+
+def test_critic_loss_trains_the_encoder_but_not_the_actor():
+    it = agent()
+    encoder, actor = flat(it.policy.encoder), flat(it.policy.actor)
+    it.update_critic(*drawn(it))
+    assert not torch.equal(flat(it.policy.encoder), encoder)
+    assert torch.equal(flat(it.policy.actor), actor)
+
+
+@pytest.mark.parametrize('rate', [0.0, 0.25, 1.0])
+def test_targets_move_by_their_rate_after_each_critic_step(rate):
+    it = agent(target_rate=rate)
+    assert torch.equal(flat(it.targets), flat(it.critics))
+    before = flat(it.targets)
+    it.update_critic(*drawn(it))
+    assert not torch.equal(flat(it.critics), before)
+    assert torch.allclose(flat(it.targets), (1 - rate) * before + rate * flat(it.critics), atol=1e-7)
+    assert all(not p.requires_grad for p in it.targets.parameters())
+
+
+# -- the actor's loss ------------------------------------------------------------------------------
+
+
+def features_of(it, batch):
+    return it.policy.features(batch['frames'], batch['proprio']).detach()
+
+
+def actor_gradient(it):
+    return torch.cat([p.grad.flatten() for p in it.policy.actor.parameters()])
+
+
+@pytest.mark.parametrize(
+    ('mix', 'value_weight'), [('additive', 1.0), ('convex', 0.6)]  # at a cloning weight of 0.4
+)
+def test_actor_ascends_the_mean_of_all_critics_and_the_likelihood(mix, value_weight):
+    it = agent(cloning__mix=mix, cloning__weight__start=0.4, cloning__weight__end=0.4)
+    batch, _ = drawn(it)
+    features = features_of(it, batch)
+    torch.manual_seed(3)
+    action = it.policy.actor.sample(features, 0.0)
+    value = torch.stack([
+        it.critics(torch.cat([features, action], -1), torch.tensor([i])).mean() for i in range(4)
+    ]).mean()
+    likelihood = it.policy.actor.log_likelihood(features[6:], batch['actions'][6:]).mean()
+    loss = -(value_weight * value + 0.4 * likelihood)
+    expected = torch.autograd.grad(loss, list(it.policy.actor.parameters()))
+    torch.manual_seed(3)
+    metrics = it.update_actor(batch, features)
+    assert metrics['actor_q'] == pytest.approx(value.item(), abs=1e-5)
+    assert metrics['cloning'] == pytest.approx(likelihood.item(), rel=1e-5)
+    assert metrics['cloning_weight'] == pytest.approx(0.4)
+    flat_expected = torch.cat([g.flatten() for g in expected])
+    assert torch.allclose(actor_gradient(it), flat_expected, atol=1e-5)
+
+
+def test_actor_climbs():
+    """Critics that like large actions pull the policy there, whatever their number."""
+    it = agent(demonstrations=0, policy__form='noise', critics=3)
+    likes = [torch.tensor([1.0, 0.0]), torch.tensor([1.0, 0.0]), torch.tensor([-0.5, -1.0])]
+
+    def critics(inputs, frozen):
+        assert frozen
+        return torch.stack([inputs[:, -2:] @ like for like in likes])
+
+    it.critics.forward = critics
+    batch, _ = drawn(it)
+    features = features_of(it, batch)
+    for _ in range(150):
+        metrics = it.update_actor(batch, features)
+    assert 'cloning' not in metrics or metrics['cloning'] == 0.0
+    action = it.policy.actor.mode(features)
+    assert (action[:, 0] > 0.9).all()  # two like it more than one dislikes it
+    assert (action[:, 1] < -0.9).all()
+
+
+@pytest.mark.parametrize('into_encoder', [False, True])
+def test_cloning_trains_the_encoder_only_where_configured(into_encoder):
+    it = agent(cloning__into_encoder=into_encoder)
+    batch, _ = drawn(it)
+    modules = it.policy.encoder, it.critics, it.targets, it.policy.actor
+    before = [flat(module) for module in modules]
+    it.update_actor(batch, features_of(it, batch))
+    moved = [not torch.equal(flat(module), old) for module, old in zip(modules, before, strict=True)]
+    assert moved == [into_encoder, False, False, True]
+
+
+def test_the_q_term_never_trains_the_encoder():
+    it = agent(cloning__into_encoder=True, cloning__weight__start=0.0, cloning__weight__end=0.0)
+    batch, _ = drawn(it)
+    it.update_actor(batch, features_of(it, batch))
+    assert all((p.grad == 0).all() for p in it.policy.encoder.parameters())
+
+
+def test_the_actor_learns_from_features_of_the_last_critic_step(monkeypatch):
+    it = agent()
+    seen = []
+    monkeypatch.setattr(it, 'update_critic', lambda b, r: (torch.full((8, 8), 7.0), {'q': 0.0}))
+    monkeypatch.setattr(it, 'update_actor', lambda b, f: seen.append(f) or {})
+    it.update(replay(), zero, critic_steps=3)
+    assert len(seen) == 1 and (seen[0] == 7.0).all() and not seen[0].requires_grad
+    assert it.updates == 3
+
+
+def test_several_critic_steps_draw_several_batches(monkeypatch):
+    it = agent()
+    drawn_batches, original = [], it.sample
+    monkeypatch.setattr(it, 'sample', lambda *a: drawn_batches.append(original(*a)) or
+                        drawn_batches[-1])
+    metrics = it.update(replay(), zero, critic_steps=3)
+    assert len(drawn_batches) == 3
+    assert (drawn_batches[0][0].frames != drawn_batches[1][0].frames).any()
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert {'critic_loss', 'q', 'reward', 'actor_q', 'cloning', 'std'} <= metrics.keys()
+
+
+# -- schedules -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('steps', 'weight'), [(0, 1.0), (100, 1.0), (150, 0.75), (200, 0.5), (300, 0.0), (9999, 0.0)]
+)
+def test_cloning_weight_follows_the_agents_own_steps(steps, weight):
+    schedule = {'start': 1.0, 'end': 0.0, 'begin': 100, 'steps': 200}
+    it = agent(**{f'cloning__weight__{k}': v for k, v in schedule.items()})
+    it.steps, it.updates = steps, 5000
+    batch, _ = drawn(it)
+    assert it.update_actor(batch, features_of(it, batch))['cloning_weight'] == pytest.approx(weight)
+
+
+def test_noise_follows_the_agents_own_steps():
+    it = agent(policy__form='noise', policy__noise__start=0.5, policy__noise__end=0.1,
+               policy__noise__steps=40)
+    it.updates = 5000
+    stds = []
+    for it.steps in (0, 10, 40, 80):
+        batch, _ = drawn(it)
+        stds.append(it.update_actor(batch, features_of(it, batch))['std'])
+    assert stds == pytest.approx([0.5, 0.4, 0.1, 0.1])
+
+
+def test_paper_schedule_by_default():
+    weight = agent_config().cloning.weight
+    assert [weight(n) for n in (0, 25_000, 50_000, 10**6)] == pytest.approx([1.0, 0.55, 0.1, 0.1])
+
+
+# -- warm-up, precision, learning ------------------------------------------------------------------
+
+
+def test_warm_up_clones_as_often_as_configured():
+    it = agent(cloning__warm_up=30, batch=16)
+    before = [flat(m) for m in (it.policy.actor, it.policy.encoder, it.critics)]
+    first = it.policy.actor.log_likelihood
+    shown = it.demonstrations.batch(np.arange(6))
+
+    def loss():
+        features = it.policy.features(torch.from_numpy(shown.frames), torch.from_numpy(shown.proprio))
+        return -first(features, torch.from_numpy(shown.actions)).mean().item()
+
+    start = loss()
+    assert set(it.warm_up()) == {'warm_up_loss'}
+    assert loss() < start
+    after = [flat(m) for m in (it.policy.actor, it.policy.encoder, it.critics)]
+    moved = [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert moved == [True, True, False]
+    assert it.updates == it.steps == 0
+    assert agent().warm_up() == {}
+
+
+def test_half_precision_changes_little():
+    metrics = []
+    for precision in ('fp32', 'bf16'):
+        it = agent(precision=precision)
+        torch.manual_seed(0)
+        metrics.append(it.update(replay(), zero))
+    assert metrics[1] == pytest.approx(metrics[0], abs=0.05, rel=0.05)
+    assert metrics[1] != metrics[0]
+
+
+@pytest.mark.parametrize('form', ['gaussian', 'noise'])
+def test_it_learns_which_action_a_colour_asks_for(form):
+    """Dark pictures want a negative action, bright ones a positive one; nobody shows how."""
+    spaces = Spaces(cameras=('third',), height=16, width=16, proprio=1, action=1)
+    rng = np.random.default_rng(0)
+    practice, bright = Replay(FrameStore(spaces, 801)), rng.random(801) < 0.5
+    for i, light in enumerate(bright):
+        level = 200 if light else 55
+        frame = rng.integers(level - 50, level + 50, spaces.frame_shape)
+        practice.add_frame(frame.astype(np.uint8), np.zeros(1))
+        if i < 800:
+            action = rng.uniform(-1, 1, 1)
+            practice.add_step('forward', action, float((action[0] > 0) == light))
+    config = agent_config(
+        policy__form=form, demonstrations=0, discount=0.5, reward='task', batch=64, hidden=64,
+        target_rate=0.1, learning_rate=3e-3,
+    )
+    learner = Agent('forward', config, spaces, [demonstration(spaces=spaces)], 0)
+
+    def success():
+        action = learner.policy.act(practice.store.frames[:200], practice.store.proprio[:200])
+        return ((action[:, 0] > 0) == bright[:200]).mean()
+
+    before = success()
+    for _ in range(120):
+        metrics = learner.update(practice, zero)
+    assert before < 0.8
+    assert success() > 0.95
+    assert metrics['actor_q'] == pytest.approx(2.0, abs=0.5)  # 1 + 0.5 + 0.25 + ...
+    assert metrics['actor_q'] > metrics['q'] + 0.2  # better than what practice did
+
+
+def test_two_agents_of_one_seed_differ_only_in_name():
+    one, same, other, backward = (
+        agent(seed=seed, name=name)
+        for seed, name in ((0, 'forward'), (0, 'forward'), (1, 'forward'), (0, 'backward'))
+    )
+    assert torch.equal(flat(one.policy), flat(same.policy))
+    assert torch.equal(flat(one.critics), flat(same.critics))
+    assert not torch.equal(flat(one.policy), flat(other.policy))
+    assert not torch.equal(flat(one.policy), flat(backward.policy))

@@ -1,0 +1,231 @@
+"""Joining observations and steps: whatever happens to messages, only true steps are stored."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medal_ros.learning.joiner import Resolved, StepJoiner, StepRecord
+from medal_ros.learning.replay import FrameStore, Replay
+from medal_ros.spaces import Spaces
+
+SPACES = Spaces(cameras=('third',), height=3, width=3, proprio=1, action=2)
+
+
+def observation(n, proprio=None):
+    """Return an observation whose every number says its sequence."""
+    frame = np.full(SPACES.frame_shape, n, np.uint8)
+    return n, frame, np.array([n if proprio is None else proprio], np.float32)
+
+
+def step(n, source='policy', agent='forward', action=None, boundary=False, reward=float('nan')):
+    action = np.array([n, -n] if action is None else action, np.float32)
+    return StepRecord(n, source, agent, action, boundary, reward)
+
+
+def join(*messages):
+    """Feed messages in order, settling after each; observations are numbers or tuples."""
+    joiner = StepJoiner(Replay(FrameStore(SPACES, 100)))
+    resolved = []
+    for message in messages:
+        if isinstance(message, StepRecord):
+            joiner.add_step(message)
+        else:
+            joiner.add_observation(*(observation(message) if isinstance(message, int) else message))
+        while (settled := joiner.settle()) is not None:
+            resolved.append(settled)
+    return joiner, resolved
+
+
+def stored(joiner):
+    """Return `(agent, n of s, n of a, n of s')` of every stored step; frames must agree."""
+    replay, rows = joiner.replay, []
+    for agent in ('forward', 'backward'):
+        indices = replay.store.steps[agent][: replay.counts.of(agent)]
+        batch = replay.batch(indices)
+        for frame, proprio, action, after, after_proprio, _ in zip(*batch, strict=True):
+            assert (frame == proprio[0]).all() and (after == after_proprio[0]).all()
+            rows.append((agent, int(proprio[0]), int(action[0]), int(after_proprio[0])))
+    return sorted(rows, key=lambda row: row[1])
+
+
+def test_a_plain_stream():
+    joiner, resolved = join(0, step(0), 1, step(1, agent='backward'), 2, step(2), 3)
+    assert stored(joiner) == [('forward', 0, 0, 1), ('backward', 1, 1, 2), ('forward', 2, 2, 3)]
+    assert joiner.replay.counts.frames == 4  # every frame once, over the switch too
+    assert resolved == [Resolved(0, 'forward'), Resolved(1, 'backward'), Resolved(2, 'forward')]
+    assert joiner.refused == 0
+
+
+def test_nothing_is_settled_before_its_result_is_there():
+    joiner, resolved = join(0, step(0))
+    assert not resolved and joiner.replay.counts.frames == 0
+    assert join(0, 1, 2)[1] == []  # no step yet: it may still come
+    assert [r.sequence for r in join(0, 1, 2, step(0), step(1))[1]] == [0, 1]
+
+
+@pytest.mark.parametrize('late', [False, True])
+def test_a_lost_observation_costs_two_steps_and_one_frame(late):
+    messages = [0, step(0), step(1), 2, step(2), 3]
+    if late:  # newer messages had proved it lost
+        messages.insert(4, 1)
+    joiner, _ = join(*messages)
+    assert stored(joiner) == [('forward', 2, 2, 3)]
+    assert joiner.refused == 2
+    assert joiner.replay.counts.frames == 2
+
+
+def test_a_lost_step_is_a_gap():
+    joiner, resolved = join(0, step(0), 1, 2, step(2), 3)
+    assert stored(joiner) == [('forward', 0, 0, 1), ('forward', 2, 2, 3)]
+    assert joiner.replay.counts.frames == 4  # three would do without the gap
+    assert resolved[1] == Resolved(1, None)
+
+
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        {'source': 'script'},
+        {'source': 'teleop'},
+        {'source': 'hold', 'agent': ''},
+        {'boundary': True},
+        {'agent': ''},
+        {'agent': 'sideways'},
+        {'action': [float('nan'), 0.0]},
+        {'action': [0.0, float('inf')]},
+        {'action': []},
+        {'action': [0.5]},
+        {'action': [0.5, 0.5, 0.5]},
+    ],
+)
+def test_what_no_policy_alone_did_is_left_out(wrong):
+    joiner, resolved = join(0, step(0), 1, step(1, **wrong), 2, step(2), 3)
+    assert stored(joiner) == [('forward', 0, 0, 1), ('forward', 2, 2, 3)]
+    assert resolved[1] == Resolved(1, None)
+    assert joiner.refused == (wrong.get('source', 'policy') == 'policy')
+
+
+def test_a_state_that_is_not_finite_costs_both_steps_around_it():
+    joiner, _ = join(0, step(0), observation(1, np.nan), step(1), 2, step(2), 3)
+    assert stored(joiner) == [('forward', 2, 2, 3)]
+    assert joiner.refused == 2
+
+
+def test_repeated_messages_change_nothing():
+    joiner, _ = join(0, 0, step(0), step(0), 1, 1, step(0), 0, step(1), step(1), 2, 1)
+    assert stored(joiner) == [('forward', 0, 0, 1), ('forward', 1, 1, 2)]
+    assert joiner.replay.counts.frames == 3
+    assert joiner.refused == 0
+
+
+@pytest.mark.parametrize(
+    'other',
+    [
+        {'action': [0.5, 0.5]},
+        {'source': 'teleop'},
+        {'agent': 'backward'},
+        {'boundary': True},
+    ],
+)
+@pytest.mark.parametrize('order', [1, -1])
+def test_two_different_steps_for_one_observation_are_both_refused(other, order):
+    conflict = [step(0), step(0, **other)][::order]
+    joiner, resolved = join(0, *conflict, 1, step(1), 2)
+    assert stored(joiner) == [('forward', 1, 1, 2)]
+    assert resolved[0] == Resolved(0, None)
+    assert joiner.refused == 1
+
+
+def test_topics_may_run_ahead_of_each_other():
+    steps = [step(n) for n in range(4)]
+    expected = [('forward', n, n, n + 1) for n in range(4)]
+    assert stored(join(*steps, *range(5))[0]) == expected
+    assert stored(join(*range(5), *steps)[0]) == expected
+
+
+def test_the_task_reward_travels_along():
+    joiner, _ = join(0, step(0, reward=1.0), 1, step(1), 2)
+    assert joiner.replay.store.task_rewards[0] == 1.0
+    assert np.isnan(joiner.replay.store.task_rewards[1])
+
+
+# -- whatever the order and the losses -------------------------------------------------------------
+
+KINDS = st.sampled_from(
+    ['forward', 'forward', 'backward', 'boundary', 'teleop', 'script', 'nan', 'conflict']
+)
+
+
+def step_messages(n, kind):
+    agent = 'backward' if kind == 'backward' else 'forward'
+    if kind in ('teleop', 'script'):
+        return [step(n, source=kind, agent='')]
+    if kind == 'nan':
+        return [step(n, action=[n, np.nan])]
+    if kind == 'conflict':
+        return [step(n), step(n, action=[n, n + 0.5])]
+    return [step(n, agent=agent, boundary=kind == 'boundary')]
+
+
+@st.composite
+def streams(draw, keep_order):
+    """Return the kind of every step, which states are broken, and messages as they arrive."""
+    kinds = draw(st.lists(KINDS, min_size=1, max_size=12))
+    broken = draw(st.sets(st.integers(0, len(kinds)), max_size=2))
+    observations = [observation(n, np.nan if n in broken else None) for n in range(len(kinds) + 1)]
+    steps = [m for n, kind in enumerate(kinds) for m in step_messages(n, kind)]
+    topics = []
+    for topic in (observations, steps):
+        copies = draw(st.lists(st.sampled_from([1, 1, 1, 0, 2]), min_size=len(topic),
+                               max_size=len(topic)))
+        topics.append([m for m, count in zip(topic, copies, strict=True) for _ in range(count)])
+    arriving = topics[0] + topics[1]
+    if not keep_order:
+        return kinds, broken, draw(st.permutations(arriving))
+    turns = draw(st.permutations([0] * len(topics[0]) + [1] * len(topics[1])))
+    queues = [iter(topic) for topic in topics]
+    return kinds, broken, [next(queues[turn]) for turn in turns]
+
+
+@settings(max_examples=300, deadline=None)
+@given(streams(keep_order=False))
+def test_every_stored_step_is_true_whatever_the_order(stream):
+    kinds, broken, messages = stream
+    joiner, resolved = join(*messages)
+    rows = stored(joiner)
+    for agent, before, action, after in rows:
+        assert before == action == after - 1
+        assert kinds[before] in ('forward', 'backward', 'conflict')
+        assert agent == ('backward' if kinds[before] == 'backward' else 'forward')
+        assert not broken & {before, after}
+    assert len({row[1] for row in rows}) == len(rows)
+    assert [r.sequence for r in resolved] == list(range(len(resolved)))
+    assert [(r.agent, r.sequence) for r in resolved if r.agent] == [row[:2] for row in rows]
+
+
+@settings(max_examples=300, deadline=None)
+@given(streams(keep_order=True))
+def test_where_topics_keep_their_order_nothing_else_is_lost(stream):
+    """Losses, repetitions and any interleaving of the topics cost only what they must."""
+    kinds, broken, messages = stream
+    joiner, resolved = join(*messages)
+    seen = {m[0] for m in messages if not isinstance(m, StepRecord)} - broken
+    versions = Counter()
+    for m in {(m.sequence, m.action.tobytes()): m for m in messages
+              if isinstance(m, StepRecord)}.values():
+        versions[m.sequence] += 1
+    due = [
+        n
+        for n in range(len(resolved))
+        if kinds[n] in ('forward', 'backward', 'conflict') and versions[n] == 1
+        and {n, n + 1} <= seen
+    ]
+    rows = stored(joiner)
+    assert [row[1] for row in rows if kinds[row[1]] != 'conflict'] == [
+        n for n in due if kinds[n] != 'conflict'
+    ]
+    numbers = [row[1] for row in rows]
+    runs = sum(n - 1 not in numbers for n in numbers)
+    assert joiner.replay.counts.frames == len(rows) + runs  # a gap costs one frame
