@@ -51,7 +51,7 @@ class GraphConfig:
         0.0, 'control steps per second; 0: lockstep, as fast as it goes', source='ours', low=0
     )
     lag: int = option(
-        50, 'steps between learning from a step and acting on it (lockstep)', source='ours', low=1
+        50, 'steps from learning of a step to acting on it (lockstep)', source='ours', low=1
     )
     publish_every: int = option(
         10, 'steps between two sets of policy weights', source='ours', low=1
@@ -141,10 +141,8 @@ def compress(values: Mapping[str, Any]) -> dict[str, Any]:
     compressed: dict[str, Any] = {}
     for key, value in values.items():
         side, _, rest = key.partition('.')
-        other = (
-            values.get(f'backward.{rest}') if side == 'forward' else values.get(f'forward.{rest}')
-        )
-        shared = side in AGENTS and other == value
+        other = {'forward': 'backward', 'backward': 'forward'}.get(side)
+        shared = other is not None and values.get(f'{other}.{rest}') == value
         compressed[rest if shared else key] = value
     return compressed
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from medal_ros.statistics import Evaluation
 
-DISTRIBUTIONS = ('medal_ros', 'torch', 'numpy', 'mujoco', 'gymnasium', 'rclpy')
+# rclpy is ros-rclpy on PyPI; that wheel also carries metadata of the name it has in ROS.
+DISTRIBUTIONS = ('medal_ros', 'torch', 'numpy', 'mujoco', 'gymnasium', 'ros-rclpy', 'rclpy')
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from medal_ros.learning.agent import Agent
-from medal_ros.learning.replay import FrameStore, Replay
-from medal_ros.spaces import Spaces
-from small import agent, agent_config, demonstration, flat, replay
+from small import agent, agent_config, flat, replay
 
 
 def say(ensemble, *values):
@@ -260,7 +257,7 @@ def test_paper_schedule_by_default():
     assert [weight(n) for n in (0, 25_000, 50_000, 10**6)] == pytest.approx([1.0, 0.55, 0.1, 0.1])
 
 
-# -- warm-up, precision, learning ------------------------------------------------------------------
+# -- warm-up, precision, seeds ------------------------------------------------------------------
 
 
 def test_warm_up_clones_as_often_as_configured():
@@ -291,38 +288,6 @@ def test_half_precision_changes_little():
         metrics.append(it.update(replay(), zero))
     assert metrics[1] == pytest.approx(metrics[0], abs=0.05, rel=0.05)
     assert metrics[1] != metrics[0]
-
-
-@pytest.mark.parametrize('form', ['gaussian', 'noise'])
-def test_it_learns_which_action_a_colour_asks_for(form):
-    """Dark pictures want a negative action, bright ones a positive one; nobody shows how."""
-    spaces = Spaces(cameras=('third',), height=16, width=16, proprio=1, action=1)
-    rng = np.random.default_rng(0)
-    practice, bright = Replay(FrameStore(spaces, 801)), rng.random(801) < 0.5
-    for i, light in enumerate(bright):
-        level = 200 if light else 55
-        frame = rng.integers(level - 50, level + 50, spaces.frame_shape)
-        practice.add_frame(frame.astype(np.uint8), np.zeros(1))
-        if i < 800:
-            action = rng.uniform(-1, 1, 1)
-            practice.add_step('forward', action, float((action[0] > 0) == light))
-    config = agent_config(
-        policy__form=form, demonstrations=0, discount=0.5, reward='task', batch=64, hidden=64,
-        target_rate=0.1, learning_rate=3e-3,
-    )
-    learner = Agent('forward', config, spaces, [demonstration(spaces=spaces)], 0)
-
-    def success():
-        action = learner.policy.act(practice.store.frames[:200], practice.store.proprio[:200])
-        return ((action[:, 0] > 0) == bright[:200]).mean()
-
-    before = success()
-    for _ in range(120):
-        metrics = learner.update(practice, zero)
-    assert before < 0.8
-    assert success() > 0.95
-    assert metrics['actor_q'] == pytest.approx(2.0, abs=0.5)  # 1 + 0.5 + 0.25 + ...
-    assert metrics['actor_q'] > metrics['q'] + 0.2  # better than what practice did
 
 
 def test_two_agents_of_one_seed_differ_only_in_name():

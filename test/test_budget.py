@@ -45,9 +45,9 @@ def test_fractions_add_up(utd):
     assert sum(map(sum, rounds)) == pytest.approx(3000 * utd, abs=1)
 
 
-@pytest.mark.parametrize(('utd', 'kept'), [(1, 5), (3, 15), (0.5, 2)])
+@pytest.mark.parametrize(('utd', 'kept'), [(1, 6), (3, 18), (0.5, 3)])
 def test_what_is_too_far_behind_is_given_up_and_counted(utd, kept):
-    budget = UpdateBudget(utd, max_owed=5)
+    budget = UpdateBudget(utd, max_owed=6)
     for _ in range(100):
         budget.add()
     assert budget.owed == kept
