@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +40,31 @@ def load_policy(config: RunConfig, agent: str, path: Path) -> Policy:
     return policy
 
 
-def measure(config: RunConfig, agent: str, path: Path, kind: int, episodes: int) -> Evaluation:
-    """Return how often a saved policy succeeds on one set of starts."""
-    policy = load_policy(config, agent, path)
+@dataclass(frozen=True)
+class Guarded:
+    """A policy that calls `check` before each action, so that a long measurement can be left."""
+
+    policy: Policy
+    check: Callable[[], None]
+
+    def act(self, frames: np.ndarray, proprio: np.ndarray) -> np.ndarray:
+        self.check()
+        return self.policy.act(frames, proprio)
+
+
+def measure(
+    config: RunConfig,
+    agent: str,
+    path: Path,
+    kind: int,
+    episodes: int,
+    check: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Return how often a saved policy succeeds on one set of starts.
+
+    `check` is called before each step, and may raise to leave.
+    """
+    policy = Guarded(load_policy(config, agent, path), check)
     return evaluate(policy, config.task, agent, starts(config.seed, kind, episodes))
 
 
@@ -73,7 +97,7 @@ class Baseline:
     def done(self) -> bool:
         return self.steps >= self.config.evaluation.cloning_steps
 
-    def step(self) -> None:
+    def step(self, check: Callable[[], None] = lambda: None) -> None:
         """Take one gradient step; at a checkpoint, measure on the final starts.
 
         The best checkpoint is to count, so all of them are measured where the run's policies
@@ -85,7 +109,9 @@ class Baseline:
         if self.steps % max(e.cloning_steps // e.cloning_checkpoints, 1) == 0:
             seeds = starts(self.config.seed, FINAL, e.final_episodes)
             policy = self.cloner.policy.eval()
-            self.checkpoints[self.steps] = evaluate(policy, self.config.task, 'forward', seeds)
+            self.checkpoints[self.steps] = evaluate(
+                Guarded(policy, check), self.config.task, 'forward', seeds
+            )
             path = self.folder.checkpoints / f'cloning_{self.steps:08d}.safetensors'
             save_tensors(policy.state_dict(), path)
 

@@ -235,7 +235,7 @@ class View:
         for agent, seen in self.evaluations.items():
             yield agent, Text(self._success(seen), style=COLOURS[agent])
         if s.baseline is not None:
-            yield 'cloning', Text(f'{s.baseline:.0%} before practice')
+            yield 'cloning', Text(f'{s.baseline:.0%} by demonstrations alone')
         yield 'people', Text(_count(s.interventions, 'intervention'))
         yield 'time', Text(', '.join(filter(None, [f'{self._elapsed()} so far', self.left])))
         yield 'latest', Text(self._latest, style='dim')

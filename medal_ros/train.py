@@ -146,7 +146,9 @@ def wait(
 
 def show(view: View, kind: str, message: Any) -> None:
     """Tell the view what a message says."""
-    if kind == 'evaluation':
+    if kind == 'evaluation' and message.agent == 'cloning':
+        view.update(baseline=max(message.success, view.status.baseline or 0.0))
+    elif kind == 'evaluation':
         view.update(evaluation=message)
     else:
         view.update(**{name: getattr(message, name) for name in SHOWN[kind]})

@@ -123,11 +123,12 @@ class Evaluator(Node):
     def train_baseline(self) -> None:
         self.doing = 'training the cloning baseline'
         measured = len(self.baseline.checkpoints)
-        self.baseline.step()
+        self.baseline.step(self.worker.check)
         if len(self.baseline.checkpoints) > measured:
             outcome = list(self.baseline.checkpoints.values())[-1]
             self.record.cloning.append(outcome)
             self.board.add_scalar('cloning/success', outcome.success, self.baseline.steps)
+            self.publish('cloning', self.baseline.steps, outcome)
         self.doing = ''
 
     def measure_checkpoint(self, message: Weights) -> None:
@@ -135,7 +136,7 @@ class Evaluator(Node):
             return
         episodes = self.config.evaluation.episodes
         path = Path(message.path)
-        outcome = measure(self.config, message.agent, path, PERIODIC, episodes)
+        outcome = self.measure(message.agent, path, PERIODIC, episodes)
         self.record.points.append(Point(message.steps, message.agent, outcome))
         self.board.add_scalar(f'{message.agent}/success', outcome.success, message.steps)
         self.publish(message.agent, message.steps, outcome)
@@ -149,10 +150,10 @@ class Evaluator(Node):
         finals: dict[int, Evaluation] = {}
         for steps in {last, record.best_steps}:
             path = folder.policy('forward', steps)
-            finals[steps] = measure(c, 'forward', path, FINAL, c.evaluation.final_episodes)
+            finals[steps] = self.measure('forward', path, FINAL, c.evaluation.final_episodes)
         record.final, record.best = finals[last], finals[record.best_steps]
         path = folder.policy('backward', last)
-        record.backward_final = measure(c, 'backward', path, FINAL, c.evaluation.final_episodes)
+        record.backward_final = self.measure('backward', path, FINAL, c.evaluation.final_episodes)
         for agent in AGENTS:
             policy = load_policy(c, agent, folder.policy(agent, last))
             episodes = [rollout(policy, c.task, agent, s) for s in starts(c.seed, FINAL, 3)]
@@ -169,14 +170,15 @@ class Evaluator(Node):
         rows = []
         for steps in choose(self.folder, c.checkpoint, best):
             for agent in agents_of(steps, self.folder):
-                if self.worker.stopping:
-                    return
                 path = self.folder.policy(agent, steps)
-                outcome = measure(c, agent, path, FINAL, c.evaluation.final_episodes)
+                outcome = self.measure(agent, path, FINAL, c.evaluation.final_episodes)
                 rows.append((steps, agent, outcome))
                 self.publish(agent, steps, outcome)
         print(table(rows), flush=True)
         rclpy.try_shutdown()
+
+    def measure(self, agent: str, path: Path, kind: int, episodes: int) -> Evaluation:
+        return measure(self.config, agent, path, kind, episodes, self.worker.check)
 
     def write(self) -> None:
         """Write the summary and the curve as they stand: both can be looked at meanwhile."""

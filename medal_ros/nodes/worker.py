@@ -13,6 +13,10 @@ from rclpy.node import Node
 JOIN_SECONDS = 60.0
 
 
+class Stopped(Exception):
+    """Raised in the worker thread, by `check`, to leave deep work at once."""
+
+
 class Worker:
     """Runs a function in a thread until it returns or is asked to stop.
 
@@ -44,6 +48,11 @@ class Worker:
         except Empty:
             return self._stop.is_set()
 
+    def check(self) -> None:
+        """Raise Stopped if the worker has been asked to stop."""
+        if self.stopping:
+            raise Stopped
+
     def ask(self, function: Callable[[], None]) -> None:
         """Have a function run in the worker thread, when it next looks whether to stop."""
         self._asked.put(function)
@@ -57,6 +66,8 @@ class Worker:
     def _run(self) -> None:
         try:
             self.work()
+        except Stopped:
+            return
         except Exception:
             self.failed = True
             self.node.get_logger().fatal(f'the worker failed:\n{traceback.format_exc()}')
