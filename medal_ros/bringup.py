@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +15,11 @@ from typing import Any
 
 import yaml
 
-from medal_ros.config import NodeConfig, RunConfig, make_config, save_config
-from medal_ros.evaluation import choose, open_run
+from medal_ros.config import NodeConfig, RunConfig, load_config, make_config, save_config
+from medal_ros.evaluation import best_steps, choose, open_run
+from medal_ros.learning.classifier import Classifier
 from medal_ros.learning.demonstrations import load_demonstrations, save_demonstration
+from medal_ros.learning.policy import Policy
 from medal_ros.options import OptionError, flatten, nest, parse_assignment
 from medal_ros.robot.supervisor import SupervisorConfig
 from medal_ros.run_folder import RunFolder
@@ -98,9 +99,7 @@ def evaluation(run: Path, checkpoint: str, episodes: int) -> list[NodeSpec]:
     config, folder = open_run(run)
     if episodes < 1:
         raise OptionError(f'episodes must be at least 1, not {episodes}')
-    best = None
-    if folder.summary.is_file():
-        best = json.loads(folder.summary.read_text()).get('best_steps')
+    best = best_steps(folder)
     choose(folder, checkpoint, best)
     parameters = {
         **flatten(node_config(config, folder)),
@@ -130,7 +129,7 @@ def prepare(config: RunConfig, runs: Path, name: str, say: Any = print) -> RunFo
 
     Raises:
         OptionError: The name is taken, or cannot be a folder's.
-        DemonstrationError: The demonstrations cannot be used.
+        UserError: The demonstrations cannot be used, or the networks cannot be made.
     """
     if not name or name != Path(name).name or name.startswith('.'):
         raise OptionError(f'{name!r} cannot be the name of a run: use letters, digits, - and _')
@@ -139,19 +138,32 @@ def prepare(config: RunConfig, runs: Path, name: str, say: Any = print) -> RunFo
         raise OptionError(f'there is already a run {folder.path}: choose another name')
     spaces = task_class(config.task).spaces
     least = max(getattr(config, a).classifier.goal_states for a in AGENTS)
-    given = config.demonstrations.folder
+    for name in AGENTS:
+        Policy(getattr(config, name).agent, spaces)
+        Classifier(getattr(config, name).classifier, spaces, name)
+    given, count = config.demonstrations.folder, config.demonstrations.count
     if given:
         load_demonstrations(Path(given), config.task, spaces, least)
     folder.path.mkdir(parents=True)
-    save_config(config, folder.config)
-    if given:
-        shutil.copytree(given, folder.demonstrations)
-    else:
-        count = config.demonstrations.count
-        say(f'recording {count} forward and {count} backward demonstrations of {config.task}')
-        record_demonstrations(config.task, count, config.seed, folder.demonstrations)
-    load_demonstrations(folder.demonstrations, config.task, spaces, least)
+    try:
+        save_config(config, folder.config)
+        if given:
+            copy_demonstrations(Path(given), folder.demonstrations)
+        else:
+            say(f'recording {count} forward and {count} backward demonstrations of {config.task}')
+            record_demonstrations(config.task, count, config.seed, folder.demonstrations)
+        load_demonstrations(folder.demonstrations, config.task, spaces, least)
+    except BaseException:  # Ctrl-C too: what never began leaves nothing behind
+        shutil.rmtree(folder.path)
+        raise
     return folder
+
+
+def copy_demonstrations(source: Path, target: Path) -> None:
+    """Copy the demonstrations of a folder, and nothing else that lies there."""
+    target.mkdir()
+    for path in source.glob('*.safetensors'):
+        shutil.copy(path, target)
 
 
 def record_demonstrations(task: str, count: int, seed: int, folder: Path) -> list[Path]:
@@ -170,19 +182,20 @@ def configure(
     seed: int | None = None,
     steps: int | None = None,
     changes: Mapping[str, Any] | None = None,
+    file: Path | None = None,
 ) -> RunConfig:
-    """Return the configuration of a run; what is None keeps the preset's value.
+    """Return the configuration of a run; what is None keeps the value of the preset or the file.
 
     Raises:
-        OptionError: An unknown task, preset or key, or a value that is not allowed.
+        UserError: An unknown task, preset or key, a value that is not allowed, a file that
+            cannot be read, or both a preset and a file.
     """
+    if file and preset:
+        raise OptionError(f'{file} names its own preset: leave out --preset')
     given = {'task': task, 'seed': seed, 'steps': steps}
     values = {**(changes or {}), **{k: v for k, v in given.items() if v is not None}}
-    config = make_config(preset or 'quickstart', values)
-    try:
-        task_class(config.task)
-    except ValueError as error:
-        raise OptionError(str(error)) from None
+    config = load_config(file, values) if file else make_config(preset or 'quickstart', values)
+    task_class(config.task)  # raises where there is none
     return config
 
 

@@ -18,9 +18,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         status = options.command(options)
     except UserError as error:
-        print(f'medal: {error}', file=sys.stderr)
-        status = 2
+        status = _refuse(str(error))
+    except OSError as error:  # no such folder, no permission, no space
+        where = f'{error.filename}: ' if error.filename else ''
+        status = _refuse(f'{where}{error.strerror or error}')
+    except KeyboardInterrupt:
+        status = 130
     raise SystemExit(status)
+
+
+def _refuse(sentence: str) -> int:
+    print(f'medal: {sentence}', file=sys.stderr)
+    return 2
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,7 +64,12 @@ def parser() -> argparse.ArgumentParser:
 
     status = _command(commands, 'status', _status, 'say what a running graph does')
     for command in (train, evaluate, sim, switch, status):
-        command.add_argument('--namespace', default='medal', help='ROS namespace (default: medal)')
+        command.add_argument(
+            '--namespace',
+            type=lambda text: text.strip('/'),
+            default='medal',
+            help='ROS namespace (default: medal)',
+        )
     return top
 
 
@@ -82,15 +96,15 @@ def _configured(options: argparse.Namespace) -> Any:
     from medal_ros.bringup import configure
 
     changes = dict(parse_assignment(text) for text in options.set)
-    return configure(options.task, options.preset, options.seed, options.steps, changes)
+    file = getattr(options, 'config', None)
+    return configure(options.task, options.preset, options.seed, options.steps, changes, file)
 
 
 def _train(options: argparse.Namespace) -> int:
     from medal_ros.bringup import default_name
-    from medal_ros.config import load_config
     from medal_ros.train import train
 
-    config = load_config(options.config) if options.config else _configured(options)
+    config = _configured(options)
     name = options.name or default_name(config)
     return train(config, options.runs, name, options.namespace)
 
@@ -111,8 +125,10 @@ def _demos(options: argparse.Namespace) -> int:
         raise OptionError(f'there is no task {options.task!r}; there are {", ".join(TASKS)}')
     if options.count < 1:
         raise OptionError(f'--count must be at least 1, not {options.count}')
-    if folder.exists() and any(folder.iterdir()):
-        raise OptionError(f'{folder} is not empty: choose another --out')
+    if not 0 <= options.seed < 2**31:
+        raise OptionError(f'--seed must be from 0 to {2**31 - 1}, not {options.seed}')
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise OptionError(f'{folder} is not an empty folder: choose another --out')
     paths = record_demonstrations(options.task, options.count, options.seed, folder)
     print(f'{len(paths)} demonstrations of {options.task} are in {folder}')
     return 0
@@ -143,8 +159,9 @@ def _status(options: argparse.Namespace) -> int:
     monitor = Monitor(options.namespace)
     try:
         found = monitor.wait_for(lambda: 'state' in monitor.newest, 5.0)
-        monitor.spin(1.2)  # every node speaks once a second
-        print(describe(monitor))
+        if found:
+            monitor.spin(1.2)  # every node speaks once a second
+        print(describe(monitor), file=sys.stdout if found else sys.stderr)
     finally:
         monitor.close()
     return 0 if found else 1

@@ -48,7 +48,11 @@ class GraphConfig:
     """How the nodes work together on one machine."""
 
     rate: float = option(
-        0.0, 'control steps per second; 0: lockstep, as fast as it goes', source='ours', low=0
+        0.0,
+        'control steps per second; 0: lockstep, as fast as it goes',
+        source='ours',
+        low=0,
+        high=1000,
     )
     lag: int = option(
         50, 'steps from learning of a step to acting on it (lockstep)', source='ours', low=1
@@ -153,13 +157,13 @@ def save_config(config: RunConfig, path: Path) -> None:
     path.write_text(f'# Repeat this run: medal train --config {path.name}\n{text}')
 
 
-def load_config(path: Path) -> RunConfig:
-    """Read a configuration written by `save_config`.
+def load_config(path: Path, changes: Mapping[str, Any] | None = None) -> RunConfig:
+    """Read a configuration written by `save_config`, with some keys changed.
 
     Raises:
         OptionError: The file cannot be read or holds an unknown key or a bad value.
     """
-    return _build(expand(read_yaml(path)))
+    return _build({**expand(read_yaml(path)), **expand(changes or {})})
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,24 +136,36 @@ def choose(folder: RunFolder, checkpoint: str, best: int | None) -> list[int]:
         return saved
     if checkpoint == 'last':
         return saved[-1:]
-    if checkpoint == 'best' and best is not None:
+    if checkpoint == 'best':
+        if best not in saved:
+            raise OptionError(f'{folder.summary} does not name a saved checkpoint as the best')
         return [best]
-    if checkpoint.isdigit() and int(checkpoint) in saved:
+    if checkpoint.isdecimal() and int(checkpoint) in saved:
         return [int(checkpoint)]
     listed = ', '.join(str(s) for s in saved)
     raise OptionError(f'checkpoint must be last, best, all or one of {listed}, not {checkpoint!r}')
+
+
+def best_steps(folder: RunFolder) -> int | None:
+    """Return which checkpoint a run's summary calls the best; None where it does not say."""
+    try:
+        return json.loads(folder.summary.read_text())['best_steps']
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def open_run(path: Path) -> tuple[RunConfig, RunFolder]:
     """Return the configuration and the folder of a run.
 
     Raises:
-        OptionError: The folder is not a run's.
+        UserError: The folder is not a run's, or its configuration is of no use here.
     """
     folder = RunFolder(path)
     if not folder.config.is_file():
         raise OptionError(f'{path} is not a run: it has no config.yaml')
-    return load_config(folder.config), folder
+    config = load_config(folder.config)
+    task_class(config.task)  # raises where there is none
+    return config, folder
 
 
 def table(rows: list[tuple[int, str, Evaluation]]) -> str:

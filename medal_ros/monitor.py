@@ -8,9 +8,12 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.exceptions import InvalidNamespaceException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
+from rclpy.validate_namespace import validate_namespace
 
+from medal_ros.errors import UserError
 from medal_ros.msg import Evaluation, Learner, State
 from medal_ros.nodes.qos import HISTORY, LATCHED
 from medal_ros.srv import SwitchPolicy
@@ -24,12 +27,24 @@ class Monitor:
     Args:
         namespace: Namespace of the graph.
         on_event: Called with `('state' | 'learner' | 'evaluation', message)`.
+
+    Raises:
+        UserError: ROS does not start (ROS_DOMAIN_ID, say), or that cannot be a namespace.
     """
 
     def __init__(self, namespace: str, on_event: Callable[[str, Any], None] | None = None) -> None:
         # Ctrl-C is the caller's: rclpy must not end the context under it.
+        try:
+            validate_namespace(f'/{namespace}')
+        except InvalidNamespaceException:
+            raise UserError(
+                f'{namespace!r} cannot be a ROS namespace: use letters, digits, _ and /'
+            ) from None
         self.context = rclpy.Context()
-        rclpy.init(context=self.context, signal_handler_options=SignalHandlerOptions.NO)
+        try:
+            rclpy.init(context=self.context, signal_handler_options=SignalHandlerOptions.NO)
+        except RuntimeError as error:  # the message ends with places in ROS's own source
+            raise UserError(str(error).split(', at /')[0]) from None
         self.node = rclpy.create_node('monitor', namespace=namespace, context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)

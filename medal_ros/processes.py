@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from medal_ros.bringup import NodeSpec
 
 PR_SET_PDEATHSIG = 1
+ROS_PREFIX = re.compile(r'^\[[A-Z]+\] \[[\d.]+\] \[[^]]*\]: ')  # severity, time, logger
 PATIENCE = 3.0  # seconds between two lines about nodes that are still saving
 
 
@@ -48,7 +50,9 @@ class Processes:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     env=environment(),
-                    start_new_session=True,  # Ctrl-C comes to us, and we stop the nodes
+                    # Ctrl-C comes to us, and we stop the nodes. Not a session for each of them:
+                    # Linux shares the cores among sessions before it looks at priorities.
+                    process_group=0,
                     preexec_fn=_die_with_parent,
                 )
 
@@ -97,8 +101,9 @@ class Processes:
     def _explain(self, name: str, status: int) -> str:
         log = self.folder / 'log' / f'{name}.log'
         lines = [line for line in log.read_text(errors='replace').splitlines() if line.strip()]
+        fatal = [line for line in lines if line.startswith('[FATAL]')]
         how = f'was killed by signal {-status}' if status < 0 else f'ended with status {status}'
-        last = f': {lines[-1]}' if lines else ''
+        last = f': {ROS_PREFIX.sub("", (fatal or lines)[-1])}' if lines else ''
         return f'the node {name} {how}{last} (see {log})'
 
 

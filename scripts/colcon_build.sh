@@ -14,7 +14,8 @@ setup=/opt/ros/jazzy/setup.bash
 venv=$PWD/.venv
 [ -f $package/package.xml ] || refuse "there is no $package here; run it in the workspace."
 [ -f $setup ] || refuse 'ROS 2 Jazzy from apt is needed (Ubuntu 24.04, /opt/ros/jazzy).'
-command -v colcon >/dev/null || refuse 'colcon is needed: apt-get install ros-dev-tools.'
+{ command -v colcon && command -v rosdep; } >/dev/null ||
+  refuse 'colcon and rosdep are needed: sudo apt-get install ros-dev-tools'
 
 set +u # the script of ROS 2 reads variables that may not be set
 # shellcheck disable=SC1090

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from small import agent, demonstration, replay
 
 from medal_ros.learning import agent as agent_module
-from small import agent, demonstration, replay
 
 
 def zero(frames, proprio):

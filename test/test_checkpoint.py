@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from small import agent, flat, replay
 
 from medal_ros.learning.checkpoint import agent_tensors, restore_agent
 from medal_ros.learning.weights import WeightsError, load_tensors, save_tensors
-from small import agent, flat, replay
 
 
 def reward(frames, proprio):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from small import SPACES, classifier_config, demonstration, flat, replay
 from torch import nn
 
 from medal_ros.learning.classifier import ClassifierTrainer, goal_states, mix
 from medal_ros.learning.replay import FrameStore, Replay
-from small import SPACES, classifier_config, demonstration, flat, replay
 
 
 def numbered(first, length, direction):
@@ -59,8 +59,9 @@ def test_k_counts_states():
 
 def trainer(agent='forward', shown=SHOWN, **changes):
     torch.manual_seed(0)
-    return ClassifierTrainer(classifier_config(**changes), SPACES, agent, shown,
-                             np.random.default_rng(0))
+    return ClassifierTrainer(
+        classifier_config(**changes), SPACES, agent, shown, np.random.default_rng(0)
+    )
 
 
 def sees_proprio(it, scale=1.0):
@@ -115,7 +116,7 @@ def test_step_blends_embeddings_and_labels(monkeypatch):
     it.step(replay(), 10)
     labels, weights, partners = calls[0]
     assert labels.tolist() == [1.0] * 8 + [0.0] * 8
-    assert ((0 < weights) & (weights < 1)).all() and len(set(weights.tolist())) == 16
+    assert ((weights > 0) & (weights < 1)).all() and len(set(weights.tolist())) == 16
     assert sorted(partners.tolist()) == list(range(16)) != partners.tolist()
 
 
@@ -123,8 +124,9 @@ def test_step_blends_embeddings_and_labels(monkeypatch):
 def test_mixup_weights_are_beta_distributed(monkeypatch, mixup, spread):
     it = trainer(mixup=mixup, positives=500, negatives=500)
     seen = []
-    monkeypatch.setattr('medal_ros.learning.classifier.mix',
-                        lambda e, y, w, p: seen.append(w) or mix(e, y, w, p))
+    monkeypatch.setattr(
+        'medal_ros.learning.classifier.mix', lambda e, y, w, p: seen.append(w) or mix(e, y, w, p)
+    )
     it.step(replay(), 10)
     assert seen[0].mean().item() == pytest.approx(0.5, abs=0.05)
     assert seen[0].var().item() == pytest.approx(spread, abs=0.02)  # 1 / (4 (2 alpha + 1))
@@ -132,8 +134,10 @@ def test_mixup_weights_are_beta_distributed(monkeypatch, mixup, spread):
 
 def test_both_halves_are_shifted_for_training_only(monkeypatch):
     shifted = []
-    monkeypatch.setattr('medal_ros.learning.classifier.random_shift',
-                        lambda frames, pad, rng: shifted.append((len(frames), pad)) or frames)
+    monkeypatch.setattr(
+        'medal_ros.learning.classifier.random_shift',
+        lambda frames, pad, rng: shifted.append((len(frames), pad)) or frames,
+    )
     it = trainer(shift=3)
     it.event(replay(), 10)
     assert shifted == [(16, 3)]
@@ -184,8 +188,9 @@ def test_an_event_takes_its_steps_and_leaves_the_classifier_ready(monkeypatch):
 def test_accuracy_is_of_fresh_states_alone_and_before_training():
     """Old states look like goals to this classifier, the ten newest do not."""
     positive = {'forward': [numbered(1, 5, 'forward')], 'backward': [numbered(1, 5, 'backward')]}
-    it = sees_proprio(trainer('backward', positive, every=10, spectral_norm=False, steps=1,
-                              learning_rate=1.0))
+    it = sees_proprio(
+        trainer('backward', positive, every=10, spectral_norm=False, steps=1, learning_rate=1.0)
+    )
     stored = practice([1.0] * 20 + [-1.0] * 10 + [1.0] * 5)
     assert it.accuracy(stored, 20) == 0.5
     assert it.event(stored, 30)['accuracy'] == 1.0
@@ -203,16 +208,18 @@ def test_training_tells_goals_from_practice():
     first = it.event(stored, 20)
     assert it.accuracy(stored, 20) == 1.0
     assert it.step(stored, 20)['loss'] < first['loss'] + 0.05 < math.log(2) + 0.05
-    goal, practised = (torch.from_numpy(x[:6]) for x in (shown['forward'][0].frames,
-                                                         stored.store.frames))
+    goal, practised = (
+        torch.from_numpy(x[:6]) for x in (shown['forward'][0].frames, stored.store.frames)
+    )
     nothing = torch.zeros(6, 2)
     margin = it.classifier.reward(goal, nothing) - it.classifier.reward(practised, nothing)
     assert margin.min() > 0.2
 
 
 def test_half_precision_trains_too():
-    losses = [trainer(precision=precision).step(replay(), 10)['loss'] for precision in
-              ('fp32', 'bf16')]
+    losses = [
+        trainer(precision=precision).step(replay(), 10)['loss'] for precision in ('fp32', 'bf16')
+    ]
     assert losses[0] == pytest.approx(losses[1], abs=0.02)
     assert losses[0] != losses[1]
 
@@ -221,8 +228,9 @@ def test_the_seed_decides():
     weights = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        it = ClassifierTrainer(classifier_config(), SPACES, 'forward', SHOWN,
-                               np.random.default_rng(seed))
+        it = ClassifierTrainer(
+            classifier_config(), SPACES, 'forward', SHOWN, np.random.default_rng(seed)
+        )
         it.event(replay(), 10)
         weights.append(flat(it.classifier))
     assert torch.equal(weights[0], weights[1])

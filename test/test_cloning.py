@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from small import SPACES, agent_config, demonstration, flat
 
 from medal_ros.learning.cloning import Cloner
 from medal_ros.learning.demonstrations import as_replay
 from medal_ros.learning.policy import Policy
-from small import SPACES, agent_config, demonstration, flat
 
 
 def shades(length=40):
@@ -27,8 +27,9 @@ def cloner(form, shown, **changes):
     torch.manual_seed(0)
     config = agent_config(policy__form=form, batch=32, hidden=32, **changes)
     demonstrations = as_replay([shown], 'forward', SPACES)
-    return Cloner(Policy(config, SPACES), config, demonstrations, 'forward',
-                  np.random.default_rng(0))
+    return Cloner(
+        Policy(config, SPACES), config, demonstrations, 'forward', np.random.default_rng(0)
+    )
 
 
 @pytest.mark.parametrize('form', ['gaussian', 'noise'])
@@ -47,8 +48,9 @@ def test_it_repeats_what_it_was_shown(form):
 def test_the_loss_is_minus_the_mean_log_likelihood(form):
     shown = shades(length=1)  # every draw is the same step
     it = cloner(form, shown, shift=0)
-    features = it.policy.features(torch.from_numpy(shown.frames[:1]),
-                                  torch.from_numpy(shown.proprio[:1]))
+    features = it.policy.features(
+        torch.from_numpy(shown.frames[:1]), torch.from_numpy(shown.proprio[:1])
+    )
     expected = -it.policy.actor.log_likelihood(features, torch.from_numpy(shown.actions)).item()
     assert it.step() == pytest.approx(expected, rel=1e-4)
 
@@ -59,3 +61,21 @@ def test_the_seed_decides():
         for _ in range(5):
             it.step()
     assert torch.equal(flat(runs[0].policy), flat(runs[1].policy))
+
+
+def test_what_it_sees_is_shifted(monkeypatch):
+    seen = []
+
+    def spy(frames, pad, rng):
+        seen.append(pad)
+        return np.zeros_like(frames)
+
+    monkeypatch.setattr('medal_ros.learning.cloning.random_shift', spy)
+    it = cloner('gaussian', shades(), shift=3)
+    features = []
+    monkeypatch.setattr(
+        it.policy, 'features', lambda frames, proprio: features.append(frames) or torch.zeros(32, 8)
+    )
+    it.step()
+    assert seen == [3]
+    assert (features[0] == 0).all()

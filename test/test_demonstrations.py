@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from small import SPACES, demonstration
 
 from medal_ros.learning.demonstrations import (
     FORMAT,
@@ -18,7 +19,6 @@ from medal_ros.learning.demonstrations import (
     save_demonstration,
 )
 from medal_ros.spaces import Spaces
-from small import SPACES, demonstration
 
 
 @pytest.fixture
@@ -62,8 +62,10 @@ def test_round_trip(folder):
 
 def test_file_names(folder):
     assert sorted(path.name for path in folder.iterdir()) == [
-        'backward_000.safetensors', 'backward_001.safetensors',
-        'forward_000.safetensors', 'forward_001.safetensors',
+        'backward_000.safetensors',
+        'backward_001.safetensors',
+        'forward_000.safetensors',
+        'forward_001.safetensors',
     ]
 
 
@@ -127,18 +129,30 @@ def test_action_out_of_bounds(folder):
     [
         ({'task': 'other'}, "is of task 'other', not 'toy'"),
         ({'cameras': ('wrist',)}, "has cameras ('wrist',), not ('third',)"),
-        ({'frames': np.zeros((6, 12, 12, 6), np.uint8)},
-         ': frames are uint8[6, 12, 12, 6], not uint8[6, 12, 12, 3]'),
-        ({'frames': np.zeros((6, 24, 24, 3), np.uint8)},
-         ': frames are uint8[6, 24, 24, 3], not uint8[6, 12, 12, 3]'),
-        ({'frames': np.zeros((5, 12, 12, 3), np.uint8)},
-         ': frames are uint8[5, 12, 12, 3], not uint8[6, 12, 12, 3]'),
-        ({'frames': np.zeros((6, 12, 12, 3), np.float32)},
-         ': frames are float32[6, 12, 12, 3], not uint8[6, 12, 12, 3]'),
-        ({'proprio': np.zeros((6, 3), np.float32)},
-         ': proprio are float32[6, 3], not float32[6, 2]'),
-        ({'actions': np.zeros((5, 3), np.float32)},
-         ': actions are float32[5, 3], not float32[5, 2]'),
+        (
+            {'frames': np.zeros((6, 12, 12, 6), np.uint8)},
+            ': frames are uint8[6, 12, 12, 6], not uint8[6, 12, 12, 3]',
+        ),
+        (
+            {'frames': np.zeros((6, 24, 24, 3), np.uint8)},
+            ': frames are uint8[6, 24, 24, 3], not uint8[6, 12, 12, 3]',
+        ),
+        (
+            {'frames': np.zeros((5, 12, 12, 3), np.uint8)},
+            ': frames are uint8[5, 12, 12, 3], not uint8[6, 12, 12, 3]',
+        ),
+        (
+            {'frames': np.zeros((6, 12, 12, 3), np.float32)},
+            ': frames are float32[6, 12, 12, 3], not uint8[6, 12, 12, 3]',
+        ),
+        (
+            {'proprio': np.zeros((6, 3), np.float32)},
+            ': proprio are float32[6, 3], not float32[6, 2]',
+        ),
+        (
+            {'actions': np.zeros((5, 3), np.float32)},
+            ': actions are float32[5, 3], not float32[5, 2]',
+        ),
         ({'actions': np.zeros((5, 2))}, ': actions are float64[5, 2], not float32[5, 2]'),
     ],
 )

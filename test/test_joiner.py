@@ -178,8 +178,9 @@ def streams(draw, keep_order):
     steps = [m for n, kind in enumerate(kinds) for m in step_messages(n, kind)]
     topics = []
     for topic in (observations, steps):
-        copies = draw(st.lists(st.sampled_from([1, 1, 1, 0, 2]), min_size=len(topic),
-                               max_size=len(topic)))
+        copies = draw(
+            st.lists(st.sampled_from([1, 1, 1, 0, 2]), min_size=len(topic), max_size=len(topic))
+        )
         topics.append([m for m, count in zip(topic, copies, strict=True) for _ in range(count)])
     arriving = topics[0] + topics[1]
     if not keep_order:
@@ -213,13 +214,15 @@ def test_where_topics_keep_their_order_nothing_else_is_lost(stream):
     joiner, resolved = join(*messages)
     seen = {m[0] for m in messages if not isinstance(m, StepRecord)} - broken
     versions = Counter()
-    for m in {(m.sequence, m.action.tobytes()): m for m in messages
-              if isinstance(m, StepRecord)}.values():
+    for m in {
+        (m.sequence, m.action.tobytes()): m for m in messages if isinstance(m, StepRecord)
+    }.values():
         versions[m.sequence] += 1
     due = [
         n
         for n in range(len(resolved))
-        if kinds[n] in ('forward', 'backward', 'conflict') and versions[n] == 1
+        if kinds[n] in ('forward', 'backward', 'conflict')
+        and versions[n] == 1
         and {n, n + 1} <= seen
     ]
     rows = stored(joiner)

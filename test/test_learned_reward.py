@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+from small import SPACES, classifier_config
 from torch import nn
 
 from medal_ros.learning.classifier import Classifier
 from medal_ros.spaces import Spaces
-from small import SPACES, classifier_config
 
 CAMERAS = Spaces(cameras=('third', 'wrist', 'goal'), height=12, width=12, proprio=2, action=2)
 
@@ -58,10 +58,12 @@ def test_proprioception(setting, agent, sees):
 
 
 def test_paper_architecture():
-    classifier = Classifier(classifier_config(filters=32, feature=50, hidden=256, layers=2),
-                            CAMERAS, 'backward')
-    shapes = [tuple(m.weight.shape) for m in classifier.modules()
-              if isinstance(m, nn.Conv2d | nn.Linear)]
+    classifier = Classifier(
+        classifier_config(filters=32, feature=50, hidden=256, layers=2), CAMERAS, 'backward'
+    )
+    shapes = [
+        tuple(m.weight.shape) for m in classifier.modules() if isinstance(m, nn.Conv2d | nn.Linear)
+    ]
     assert shapes[:2] == [(32, 6, 3, 3), (32, 32, 3, 3)]
     assert shapes[3:] == [(256, 50 + 2), (256, 256), (1, 256)]
 
@@ -103,6 +105,7 @@ def test_reward_by_hand(logit):
 )
 def test_reward_is_bounded_by_the_logit_limit(logit, kind, bound):
     classifier = constant(logit, reward=kind, logit_limit=4.0)
-    rewards = classifier.reward(torch.zeros(1, *SPACES.frame_shape, dtype=torch.uint8),
-                                torch.zeros(1, 2))
+    rewards = classifier.reward(
+        torch.zeros(1, *SPACES.frame_shape, dtype=torch.uint8), torch.zeros(1, 2)
+    )
     assert rewards.item() == pytest.approx(bound, abs=1e-5)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from small import SPACES, agent_config, classifier_config, demonstration, flat
 
 from medal_ros.learning.agent import Agent
 from medal_ros.learning.classifier import ClassifierTrainer
@@ -13,7 +14,6 @@ from medal_ros.learning.joiner import StepRecord
 from medal_ros.learning.learner import Learner
 from medal_ros.learning.replay import FrameStore, Replay
 from medal_ros.spaces import AGENTS, Spaces
-from small import SPACES, agent_config, classifier_config, demonstration, flat
 
 
 def learner(seed=0, spaces=SPACES, capacity=200, classifier=None, **changes):
@@ -47,7 +47,9 @@ def spend(it, name):
 
 
 def everything(it):
-    return torch.cat([flat(m) for a in it.agents.values() for m in (a.policy, a.critics, a.targets)])
+    return torch.cat(
+        [flat(m) for a in it.agents.values() for m in (a.policy, a.critics, a.targets)]
+    )
 
 
 def run(seed, updates=20, **changes):
@@ -155,8 +157,14 @@ def test_an_agent_learns_which_action_a_colour_asks_for(form):
             action = rng.uniform(-1, 1, 1)
             practice.add_step('forward', action, float((action[0] > 0) == light))
     config = agent_config(
-        policy__form=form, demonstrations=0, discount=0.5, reward='task', batch=64, hidden=64,
-        target_rate=0.1, learning_rate=3e-3,
+        policy__form=form,
+        demonstrations=0,
+        discount=0.5,
+        reward='task',
+        batch=64,
+        hidden=64,
+        target_rate=0.1,
+        learning_rate=3e-3,
     )
     it = Agent('forward', config, SCREEN, [demonstration(spaces=SCREEN)], 0)
 
@@ -203,12 +211,30 @@ def shown_on_the_slider(direction):
 def test_practice_teaches_both_agents_from_learned_rewards_alone():
     """No task reward and no cloning: the classifiers have to show the way, and undo it."""
     side = SideConfig(
-        agent_config(policy__form='noise', cloning__weight__start=0, cloning__weight__end=0,
-                     policy__noise__start=0.5, policy__noise__end=0.3, policy__noise__steps=150,
-                     batch=32, hidden=64, learning_rate=3e-3, target_rate=0.05, discount=0.8,
-                     learn_after=10),
-        classifier_config(every=5, steps=2, learning_rate=3e-3, positives=32, negatives=32,
-                          goal_states=3, proprio='none', backward_goals='rest_and_last'),
+        agent_config(
+            policy__form='noise',
+            cloning__weight__start=0,
+            cloning__weight__end=0,
+            policy__noise__start=0.5,
+            policy__noise__end=0.3,
+            policy__noise__steps=150,
+            batch=32,
+            hidden=64,
+            learning_rate=3e-3,
+            target_rate=0.05,
+            discount=0.8,
+            learn_after=10,
+        ),
+        classifier_config(
+            every=5,
+            steps=2,
+            learning_rate=3e-3,
+            positives=32,
+            negatives=32,
+            goal_states=3,
+            proprio='none',
+            backward_goals='rest_and_last',
+        ),
     )
     shown = {name: [shown_on_the_slider(name)] for name in AGENTS}
     it = Learner(dict.fromkeys(AGENTS, side), SCREEN, shown, FrameStore(SCREEN, 401), 0)

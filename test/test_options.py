@@ -154,7 +154,12 @@ def test_yaml_round_trip(spokes, radii, gears, lights):
 def test_table_has_a_row_for_every_option():
     rows = {row[0]: row[1:] for row in table(Bicycle)}
     assert list(rows) == [key for key, _, _ in walk(Bicycle)]
-    assert rows['rear.spokes'] == ('32', 'a whole number from 1 to 72', 'spokes of a wheel', 'the shop')
+    assert rows['rear.spokes'] == (
+        '32',
+        'a whole number from 1 to 72',
+        'spokes of a wheel',
+        'the shop',
+    )
 
 
 def test_every_choice_of_the_method_has_a_meaning_and_a_source():

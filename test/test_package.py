@@ -136,7 +136,8 @@ def installed(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_source_tree_comes_first():
+def test_the_source_tree_comes_first(installed, monkeypatch):
+    monkeypatch.setattr(resources, '__file__', str(ROOT / 'medal_ros' / 'resources.py'))
     assert resources.share('config') == ROOT / 'config'
 
 

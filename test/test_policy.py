@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from small import SPACES, agent_config
 from torch.distributions import Independent, Normal, TanhTransform, TransformedDistribution
 
 from medal_ros.learning.policy import EDGE, Actor, Policy
-from small import SPACES, agent_config
 
 
 def actor(actions=2, inputs=5, **changes):
@@ -145,8 +145,9 @@ def test_exploration_is_the_generators_and_stays_inside(policy):
     frames, proprio = inputs()
     a, b, c = (policy.act(frames, proprio, 0.9, np.random.default_rng(s)) for s in (1, 1, 2))
     assert (a == b).all() and (a != c).any()
-    many = policy.act(np.repeat(frames, 500, 0), np.repeat(proprio, 500, 0), 2.0,
-                      np.random.default_rng(0))
+    many = policy.act(
+        np.repeat(frames, 500, 0), np.repeat(proprio, 500, 0), 2.0, np.random.default_rng(0)
+    )
     assert np.abs(many).max() <= 1.0
     assert many.std(0).min() > 0.2
 
@@ -156,7 +157,8 @@ def test_exploration_has_the_scheduled_deviation():
     policy = Policy(agent_config(policy__form='noise'), SPACES)
     fix_output(policy.actor, 0.0, 0.0)
     frames, proprio = inputs(1)
-    many = policy.act(np.repeat(frames, 5000, 0), np.repeat(proprio, 5000, 0), 0.2,
-                      np.random.default_rng(0))
+    many = policy.act(
+        np.repeat(frames, 5000, 0), np.repeat(proprio, 5000, 0), 0.2, np.random.default_rng(0)
+    )
     assert many.std() == pytest.approx(0.2, abs=0.01)  # not clipped as in the losses
     assert np.abs(many).max() > 0.5

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from small import SPACES
 
 from medal_ros.learning.replay import Counts, FrameStore, Replay
 from medal_ros.spaces import Spaces
-from small import SPACES
 
 
 def frame(number, spaces=SPACES):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small import SPACES, agent_config, flat
 from torch import nn
 
 from medal_ros.learning.policy import Policy
@@ -16,7 +17,6 @@ from medal_ros.learning.weights import (
     load_tensors,
     save_tensors,
 )
-from small import SPACES, agent_config, flat
 
 
 def module(seed=0, hidden=16):

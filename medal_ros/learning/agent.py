@@ -55,6 +55,9 @@ class Agent:
         self.critics = CriticEnsemble(config.critics, inputs, config.hidden, config.critic_layers)
         self.critics.to(self.device)
         self.targets = copy.deepcopy(self.critics).requires_grad_(False)
+        # What is saved and deployed. From one update to the next a policy wavers about what it
+        # has learned; its running average does so much less.
+        self.deployed = copy.deepcopy(self.policy).requires_grad_(False)
         rate = config.learning_rate
         self.encoder_optimizer = torch.optim.Adam(self.policy.encoder.parameters(), rate, fused=True)
         self.critic_optimizer = torch.optim.Adam(self.critics.parameters(), rate, fused=True)
@@ -74,6 +77,7 @@ class Agent:
         loss = 0.0
         for _ in range(self.config.cloning.warm_up):
             loss = cloner.step()
+        self.deployed.load_state_dict(self.policy.state_dict())
         return {'warm_up_loss': loss} if self.config.cloning.warm_up else {}
 
     def update(self, replay: Replay, reward: Reward, critic_steps: int = 1) -> dict[str, float]:
@@ -86,7 +90,14 @@ class Agent:
             metrics.update(critic_metrics)
             self.updates += 1
         metrics.update(self.update_actor(tensors, features.detach()))
+        self.update_deployed()
         return metrics
+
+    @torch.no_grad()
+    def update_deployed(self) -> None:
+        """Move the deployed policy towards the newest one; without an average, all the way."""
+        pairs = list(self.deployed.parameters()), list(self.policy.parameters())
+        torch._foreach_lerp_(*pairs, self.config.policy.average or 1.0)
 
     def sample(self, replay: Replay, reward: Reward) -> tuple[Batch, Tensor]:
         """Draw practice and, at the end of the batch, demonstrations; reward both alike.

@@ -15,7 +15,7 @@ from torch import Tensor
 from medal_ros.learning.agent import Agent
 from medal_ros.learning.weights import WeightsError
 
-MODULES = ('policy', 'critics', 'targets')
+MODULES = ('policy', 'deployed', 'critics', 'targets')
 OPTIMIZERS = {
     'encoder_optimizer': lambda agent: agent.policy.encoder,
     'critic_optimizer': lambda agent: agent.critics,
@@ -47,8 +47,7 @@ def restore_agent(agent: Agent, tensors: dict[str, Tensor]) -> None:
     """
     modules = {
         module: {
-            name: tensors.get(f'{module}.{name}')
-            for name in getattr(agent, module).state_dict()
+            name: tensors.get(f'{module}.{name}') for name in getattr(agent, module).state_dict()
         }
         for module in MODULES
     }

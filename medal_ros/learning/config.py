@@ -33,6 +33,8 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class NoiseConfig(ScheduleConfig):
+    """The deviation of scheduled noise, in units of the action."""
+
     start: float = option(0.3, 'standard deviation at first', source='ours', low=0)
     end: float = option(0.1, 'standard deviation at last', source='DrQ-v2', low=0)
     begin: int = option(0, "the agent's own stored step at which it begins", source='ours', low=0)
@@ -52,7 +54,9 @@ class EncoderConfig:
         source='DrQ-v2 code',
         low=1,
     )
-    feature: int = option(50, 'width after the linear layer, LayerNorm and tanh', source='paper A.2', low=1)
+    feature: int = option(
+        50, 'width after the linear layer, LayerNorm and tanh', source='paper A.2', low=1
+    )
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,14 @@ class PolicyConfig:
     noise: NoiseConfig = group(NoiseConfig)
     noise_clip: float = option(
         0.3, 'bound on the noise inside the losses (noise)', source='DrQ-v2', low=0
+    )
+    average: float = option(
+        0.0,
+        'rate, per update, of a running average of the policy, which is what is saved and '
+        'deployed; practice itself uses the newest; 0: no average',
+        source='ours; paper: none',
+        low=0,
+        high=1,
     )
     cloning_std: float = option(
         0.15, 'deviation that the cloning likelihood assumes (noise)', source='ours', low=1e-3
@@ -107,7 +119,11 @@ class AgentConfig:
     subset: int = option(2, 'random critics in the minimum of a target', source='REDQ', low=1)
     discount: float = option(0.99, 'discount of future reward', source='workshop', low=0, high=1)
     target_rate: float = option(
-        0.005, 'how far targets move to the critics after each step', source='workshop', low=0, high=1
+        0.005,
+        'how far targets move to the critics after each step',
+        source='workshop',
+        low=0,
+        high=1,
     )
     learning_rate: float = option(3e-4, 'Adam, all of the agent', source='workshop', low=0)
     batch: int = option(256, 'transitions in a batch', source='paper A.1', low=1)
@@ -119,8 +135,10 @@ class AgentConfig:
         low=0,
     )
     max_owed: int = option(
-        1000, 'stored steps that the learner may fall behind before it gives up their updates',
-        source='ours', low=1,
+        1000,
+        'stored steps that the learner may fall behind before it gives up their updates',
+        source='ours',
+        low=1,
     )
     shift: int = option(4, 'greatest random shift of images, pixels', source='paper s4', low=0)
     share_transitions: bool = option(
@@ -133,7 +151,9 @@ class AgentConfig:
         choices=('learned', 'task'),
     )
     seed_steps: int = option(
-        0, 'first steps of the agent with uniformly random actions', source='ours; workshop: 10000',
+        0,
+        'first steps of the agent with uniformly random actions',
+        source='ours; workshop: 10000',
         low=0,
     )
     learn_after: int = option(
@@ -165,11 +185,15 @@ class ClassifierConfig:
         choices=('rest_and_last', 'rest', 'all'),
     )
     views: str = option(
-        'wrist', 'wrist: only the wrist camera where there is one; all: every camera',
-        source='paper A.2', choices=('wrist', 'all'),
+        'wrist',
+        'wrist: only the wrist camera where there is one; all: every camera',
+        source='paper A.2',
+        choices=('wrist', 'all'),
     )
     proprio: str = option(
-        'backward', 'which classifiers see proprioception', source='paper A.2',
+        'backward',
+        'which classifiers see proprioception',
+        source='paper A.2',
         choices=('backward', 'both', 'none'),
     )
     filters: int = option(32, 'filters of each of the two convolutions', source='DrQ-v2', low=1)
@@ -188,9 +212,7 @@ class ClassifierConfig:
     )
     shift: int = option(4, 'greatest random shift of images, pixels', source='paper s4', low=0)
     learning_rate: float = option(3e-4, 'Adam', source='workshop', low=0)
-    logit_limit: float = option(
-        10.0, 'bound on the logit inside the reward', source='ours', low=0
-    )
+    logit_limit: float = option(10.0, 'bound on the logit inside the reward', source='ours', low=0)
     precision: str = option(
         'fp32', 'bf16 runs matrix products in bfloat16', source='ours', choices=('fp32', 'bf16')
     )

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from medal_ros.errors import UserError
+
 Wrap = Callable[[nn.Module], nn.Module]
 
 
@@ -31,7 +33,7 @@ class Encoder(nn.Module):
         wrap: Applied to every layer with weights, e.g. spectral normalisation.
 
     Raises:
-        ValueError: The image is too small for so many strides.
+        UserError: No strides, or too many for images so small.
     """
 
     def __init__(
@@ -51,8 +53,11 @@ class Encoder(nn.Module):
             nn.init.zeros_(convolution.bias)
             layers += [wrap(convolution), nn.ReLU(inplace=True)]
             height, width, channels = (height - 3) // stride + 1, (width - 3) // stride + 1, filters
-        if min(height, width) < 1:
-            raise ValueError(f'{frame_shape[0]}x{frame_shape[1]} images are too small for {strides}')
+        if not strides or min(height, width) < 1:
+            raise UserError(
+                f'images of {frame_shape[0]}x{frame_shape[1]} cannot pass convolutions with the '
+                f'strides {list(strides)}'
+            )
         self.convolutions = nn.Sequential(*layers)
         self.linear = wrap(nn.Linear(filters * height * width, feature))
         self.norm = nn.LayerNorm(feature)

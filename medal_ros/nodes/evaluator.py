@@ -106,8 +106,7 @@ class Evaluator(Node):
 
     def follow_practice(self) -> None:
         """Measure checkpoints as they come; in between, train the baseline."""
-        measured_last = False
-        while not self.worker.stopping and not (measured_last and self.baseline.done):
+        while not self.worker.stopping and not (self.measured_last() and self.baseline.done):
             try:
                 message = self.checkpoints.get(self.baseline.done, 0.2)
             except Empty:
@@ -115,10 +114,15 @@ class Evaluator(Node):
                     self.train_baseline()
                 continue
             self.measure_checkpoint(message)
-            last = self.done is not None and message.steps == self.done.steps
-            measured_last = last and message.agent == AGENTS[-1]
         if not self.worker.stopping:
             self.finish()
+
+    def measured_last(self) -> bool:
+        """Return whether practice is over and both of its last checkpoints are measured."""
+        done, record = self.done, self.record
+        return done is not None and all(
+            any(point.steps == done.steps for point in record.points_of(agent)) for agent in AGENTS
+        )
 
     def train_baseline(self) -> None:
         self.doing = 'training the cloning baseline'

@@ -148,8 +148,10 @@ class Trainer(Node):
                     frames=counts.frames,
                 )
             )
-            if self.learner.steps % self.config.evaluation.every == 0:
-                self.save_policies(self.learner.steps)
+            steps = self.learner.steps
+            # The last one is saved when practice is over, with every update that was earned.
+            if steps % self.config.evaluation.every == 0 and steps != self.config.steps:
+                self.save_policies(steps)
         return True
 
     def learn(self, name: str) -> bool:
@@ -242,7 +244,7 @@ class Trainer(Node):
     def save_policies(self, steps: int) -> None:
         for name, agent in self.learner.agents.items():
             path = self.folder.policy(name, steps)
-            written = save_tensors(agent.policy.state_dict(), path)
+            written = save_tensors(agent.deployed.state_dict(), path)
             version = steps // self.config.evaluation.every
             message = announcement(self, name, version, self.learner.joiner.next, steps, written)
             self.checkpoint_publisher.publish(message)

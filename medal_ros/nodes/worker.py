@@ -10,6 +10,8 @@ from queue import Empty, SimpleQueue
 import rclpy
 from rclpy.node import Node
 
+from medal_ros.errors import UserError
+
 JOIN_SECONDS = 60.0
 
 
@@ -68,7 +70,11 @@ class Worker:
             self.work()
         except Stopped:
             return
-        except Exception:
+        except Exception as error:
             self.failed = True
-            self.node.get_logger().fatal(f'the worker failed:\n{traceback.format_exc()}')
+            logger, what = self.node.get_logger(), str(error)
+            if not isinstance(error, UserError):
+                logger.error(traceback.format_exc())
+                what = f'{type(error).__name__}: {error}'
+            logger.fatal(what)  # the line that is shown to whoever started the node
             rclpy.try_shutdown()

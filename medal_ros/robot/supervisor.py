@@ -41,7 +41,11 @@ class SupervisorConfig:
     """How practice is organised."""
 
     steps: int = option(
-        300_000, 'policy steps of the run; 0: until stopped', source='paper A.2', low=0
+        300_000,
+        'policy steps of the run; 0: until stopped',
+        source='paper A.2',
+        low=0,
+        high=100_000_000,
     )
     segment_steps: int = option(
         200, 'policy steps before the other policy takes over', source='paper A.2', low=1

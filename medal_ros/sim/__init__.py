@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gymnasium as gym
 
+from medal_ros.errors import UserError
 from medal_ros.sim.task import TaskEnv
 
 TASKS = {
@@ -17,10 +18,10 @@ def task_class(task: str) -> type[TaskEnv]:
     """Return the environment class of a task.
 
     Raises:
-        ValueError: There is no such task.
+        UserError: There is no such task.
     """
     if task not in TASKS:
-        raise ValueError(f'there is no task {task!r}; there are {", ".join(TASKS)}')
+        raise UserError(f'there is no task {task!r}; there are {", ".join(TASKS)}')
     return gym.envs.registration.load_env_creator(TASKS[task])
 
 
