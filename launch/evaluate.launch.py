@@ -7,7 +7,8 @@ from launch.action import Action
 from launch.actions import OpaqueFunction
 
 from medal_ros.bringup import evaluation
-from medal_ros.launching import declare, start, values
+from medal_ros.launching import declare, scratch, start, values, whole_number
+from medal_ros.train import alone
 
 ARGUMENTS = ('run', 'checkpoint', 'episodes', 'namespace')
 
@@ -18,6 +19,7 @@ def generate_launch_description() -> LaunchDescription:
 
 def bring_up(context: LaunchContext) -> list[Action]:
     given = values(context, ARGUMENTS)
-    run = Path(given['run'])
-    specs = evaluation(run, given['checkpoint'], int(given['episodes']))
-    return start(specs, run, given['namespace'], until='evaluator')
+    episodes = whole_number(given, 'episodes')
+    specs = evaluation(Path(given['run']), given['checkpoint'], episodes)
+    with alone(given['namespace']):
+        return start(specs, scratch(), given['namespace'])

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import OpaqueFunction
+from launch.actions import LogInfo, OpaqueFunction
 
 from medal_ros.bringup import configure_from_texts, default_name, prepare, training
 from medal_ros.launching import declare, start, values
+from medal_ros.train import alone
 
 ARGUMENTS = ('task', 'preset', 'seed', 'steps', 'set', 'name', 'runs', 'namespace')
 
@@ -19,5 +20,7 @@ def generate_launch_description() -> LaunchDescription:
 def bring_up(context: LaunchContext) -> list[Action]:
     given = values(context, ARGUMENTS)
     config = configure_from_texts(given)
-    folder = prepare(config, Path(given['runs']), given['name'] or default_name(config))
-    return start(training(config, folder), folder.path, given['namespace'], until='evaluator')
+    with alone(given['namespace']):
+        folder = prepare(config, Path(given['runs']), given['name'] or default_name(config))
+    nodes = start(training(config, folder), folder.path, given['namespace'])
+    return [*nodes, LogInfo(msg=f'the run is kept in {folder.path}')]

@@ -22,7 +22,7 @@ from medal_ros.processes import Processes, ProcessFailed, environment
 from medal_ros.report import describe
 
 STOP_SECONDS = 120.0  # a large checkpoint may take its time; small ones take a second or two
-LOOK_FOR_OTHERS = 1.0  # seconds to notice a graph that is already there
+LOOK_FOR_OTHERS = 2.0  # seconds to notice a graph that is already there and keeps us busy
 SHOWN = {
     'state': ('mode', 'agent', 'steps', 'total_steps', 'interventions', 'reason'),
     'learner': ('updates', 'updates_per_second', 'owed', 'stored', 'refused', 'dropped'),

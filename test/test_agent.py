@@ -149,6 +149,29 @@ def test_paper_schedule_by_default():
     assert [weight(n) for n in (0, 25_000, 50_000, 10**6)] == pytest.approx([1.0, 0.55, 0.1, 0.1])
 
 
+# -- what is deployed ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(('average', 'rate'), [(0.25, 0.25), (1.0, 1.0), (0.0, 1.0)])
+def test_the_deployed_policy_follows_once_per_update(average, rate):
+    it = agent(policy__average=average)
+    before = flat(it.policy)
+    assert torch.equal(flat(it.deployed), before)
+    it.update(replay(), zero, critic_steps=3)
+    after = flat(it.policy)
+    assert not torch.equal(after, before)
+    assert torch.allclose(flat(it.deployed), (1 - rate) * before + rate * after, atol=1e-7)
+    if rate == 1.0:
+        assert torch.equal(flat(it.deployed), after)
+    assert all(not p.requires_grad for p in it.deployed.parameters())
+
+
+def test_warm_up_is_deployed_at_once():
+    it = agent(policy__average=0.01, cloning__warm_up=3)
+    it.warm_up()
+    assert torch.equal(flat(it.deployed), flat(it.policy))
+
+
 # -- warm-up, precision, seeds ------------------------------------------------------------------
 
 

@@ -132,14 +132,20 @@ def test_what_cannot_be_used_is_refused_and_counted(sync):
 
 def test_stamps_within_the_slop_are_matched(sync):
     start, _ = sync
-    robot = start(height=4, width=4, slop=0.05)
-    robot.cameras['third'].publish(image_from_array(pixels(4, 4), Time(sec=3)))
-    robot.state(3, Time(sec=3, nanosec=20_000_000))
-    assert robot.wait(1).sequence == 3
-    robot.cameras['third'].publish(image_from_array(pixels(4, 4), Time(sec=4)))
-    robot.state(4, Time(sec=4, nanosec=80_000_000))
-    robot.cameras['third'].publish(image_from_array(pixels(4, 4), Time(sec=5)))
-    robot.state(5, Time(sec=5))
+    robot = start(('wrist', 'third'), height=4, width=4, slop=0.05)
+
+    def show(second: int, wrist: int, third: int, arm: int) -> None:
+        for name, late in (('wrist', wrist), ('third', third)):
+            stamp = Time(sec=second, nanosec=late * 1_000_000)
+            robot.cameras[name].publish(image_from_array(pixels(4, 4), stamp))
+        robot.state(second, Time(sec=second, nanosec=arm * 1_000_000))
+
+    show(3, wrist=10, third=0, arm=20)
+    seen = robot.wait(1)
+    assert seen.sequence == 3
+    assert seen.header.stamp == Time(sec=3, nanosec=10_000_000), 'of the newest image'
+    show(4, wrist=0, third=0, arm=80)
+    show(5, wrist=0, third=0, arm=0)
     assert robot.wait(2).sequence == 5
 
 

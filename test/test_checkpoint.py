@@ -13,7 +13,8 @@ def reward(frames, proprio):
 
 
 def everything(it):
-    return torch.cat([flat(it.policy), flat(it.critics), flat(it.targets)])
+    modules = it.policy, it.deployed, it.critics, it.targets
+    return torch.cat([flat(module) for module in modules])
 
 
 def go_on(it, updates=5):
@@ -26,7 +27,12 @@ def go_on(it, updates=5):
 
 @pytest.mark.parametrize('form', ['gaussian', 'noise'])
 def test_continuation_is_bit_equal(form, tmp_path):
-    changes = {'policy__form': form, 'cloning__into_encoder': True, 'encoder__strides': [2, 1]}
+    changes = {
+        'policy__form': form,
+        'policy__average': 0.1,
+        'cloning__into_encoder': True,
+        'encoder__strides': [2, 1],
+    }
     saved = agent(**changes)
     go_on(saved)
     path = tmp_path / 'state_forward.safetensors'

@@ -108,6 +108,12 @@ def test_critic_loss_is_the_mean_over_critics_and_batch():
     assert torch.allclose(gradient, torch.tensor([q - 2.5 for q in range(4)]) * 2 / 4)
 
 
+def test_without_demonstrations_nothing_is_said_of_their_reward():
+    it = agent(demonstrations=0)
+    _, metrics = it.update_critic(*drawn(it))
+    assert set(metrics) == {'critic_loss', 'q', 'reward'}
+
+
 def test_critic_loss_trains_the_encoder_but_not_the_actor():
     it = agent()
     encoder, actor = flat(it.policy.encoder), flat(it.policy.actor)

@@ -134,8 +134,23 @@ def test_two_different_steps_for_one_observation_are_both_refused(other, order):
     conflict = [step(0), step(0, **other)][::order]
     joiner, resolved = join(0, *conflict, 1, step(1), 2)
     assert stored(joiner) == [('forward', 1, 1, 2)]
-    assert resolved[0] == Resolved(0, None)
+    assert resolved[0] == Resolved(0, None) and not joiner._doubtful
     assert joiner.refused == 1
+
+
+def test_the_first_of_two_different_observations_counts():
+    other = 0, np.full(SPACES.frame_shape, 99, np.uint8), np.array([99], np.float32)
+    assert stored(join(0, other, step(0), 1)[0]) == [('forward', 0, 0, 1)]
+
+
+def test_nothing_that_is_settled_is_kept():
+    joiner, _ = join(*[m for n in range(9) for m in (n, step(n))])
+    for n in range(8):  # all of it once more, and too late
+        joiner.add_observation(*observation(n))
+        joiner.add_step(step(n))
+        joiner.add_step(step(n, source='teleop'))
+    assert set(joiner._observations) == {8} and set(joiner._steps) == {8}
+    assert not joiner._doubtful and joiner.settle() is None
 
 
 def test_topics_may_run_ahead_of_each_other():

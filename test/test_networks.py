@@ -97,13 +97,14 @@ def ensemble():
     with torch.no_grad():
         for bias in ensemble.biases:
             bias.normal_()
+        ensemble.biases[-1].sub_(1.0)  # values of either sign
     return ensemble
 
 
 def test_ensemble_is_its_members_side_by_side(ensemble):
     x = torch.randn(9, 6)
     values = ensemble(x)
-    assert values.shape == (4, 9)
+    assert values.shape == (4, 9) and (values < 0).any() and (values > 0).any()
     for member in range(4):
         assert torch.allclose(values[member], alone(ensemble, member, x), atol=1e-5)
     chosen = ensemble(x, torch.tensor([2, 0]))

@@ -165,6 +165,28 @@ def _check_world_reset(policy: Policy, probe: Probe) -> None:
     policy.wait_for_steps(2)
 
 
+def test_the_supervisor_waits_for_what_was_executed(tmp_path):
+    """Its count is of steps that were taken; a lost step is not waited for for ever."""
+    with Nodes(tmp_path) as nodes, Probe() as probe:
+        nodes.start('supervisor', ask_for_help__after_steps=0)
+        states = probe.record(State, 'state', STREAM)
+        steps = probe.publisher(Step, 'step', HISTORY)
+        observations = probe.publisher(Observation, 'observation', HISTORY)
+        observations.publish(Observation(sequence=0))
+        wait_until(lambda: states and states[-1].sequence == 0, 10.0, 'the first state')
+        observations.publish(Observation(sequence=1))
+        assert probe.call(SetBool, 'pause', data=True).success, 'and meanwhile it answers'
+        assert probe.call(SetBool, 'pause', data=False).success
+        assert {state.sequence for state in states} == {0}
+        steps.publish(Step(sequence=0, source='hold'))
+        wait_until(lambda: states[-1].sequence == 1, 5.0, 'the state after the step')
+        assert (states[-1].steps, states[-1].index) == (0, 1)
+        for _ in range(2):
+            observations.publish(Observation(sequence=2))
+        wait_until(lambda: states[-1].sequence == 2, 5.0, 'the state without its step')
+        assert states[-1].steps == 1
+
+
 def test_help_is_answered_by_the_operator(graph):
     start, nodes, _ = graph
     policy = start(
@@ -198,7 +220,9 @@ def test_with_a_rate_the_arm_holds_when_nobody_acts(graph):
     start, _, _ = graph
     policy = start(rate=20.0, segment_steps=1000, ask_for_help__after_steps=0)
     policy.action = lambda state: [0.0, 0.0, 1.0]
-    wait_until(lambda: any(s.source == 'policy' for s in policy.steps), 10.0, 'an action')
+    wait_until(lambda: sum(s.source == 'policy' for s in policy.steps) > 5, 10.0, 'actions')
+    seen = [o.sequence for o in policy.observations]
+    assert np.diff(seen).tolist() == [1] * (len(seen) - 1), 'one observation for each tick'
     policy.silent = True
     began = len(policy.steps)
     policy.wait_for_steps(10)

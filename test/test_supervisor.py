@@ -214,6 +214,13 @@ def test_help_counts_when_it_is_answered():
     assert [run.go().mode for _ in range(4)] == ['practice'] * 3 + ['help'], 'every four steps'
 
 
+def test_scheduled_resets_count_from_the_last_one():
+    run = Run(world_reset_every=6)
+    assert [run.go().mode for _ in range(9)] == ['practice'] * 8 + ['help'], 'at a switch'
+    run.supervisor.reset_done()
+    assert [run.go().mode for _ in range(8)] == ['practice'] * 7 + ['help']
+
+
 def test_help_answered_by_intervening_counts_once():
     run = in_mode('help')
     run.supervisor.intervene(True)
