@@ -153,12 +153,12 @@ def _switch(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from medal_ros.monitor import Monitor
+    from medal_ros.monitor import DISCOVERY, Monitor
     from medal_ros.status import describe
 
     monitor = Monitor(options.namespace)
     try:
-        found = monitor.wait_for(lambda: 'state' in monitor.newest, 5.0)
+        found = monitor.wait_for(lambda: 'state' in monitor.newest, DISCOVERY)
         if found:
             monitor.spin(1.2)  # every node speaks once a second
         print(describe(monitor), file=sys.stdout if found else sys.stderr)

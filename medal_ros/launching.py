@@ -26,13 +26,7 @@ from medal_ros.train import STOP_SECONDS
 
 REQUIRED = ('run',)
 # What `ros2 launch` itself and every process of a launch file understand.
-LAUNCH_OWN = (
-    'launch-prefix',
-    'launch-prefix-filter',
-    'emulate_tty',
-    'sigterm_timeout',
-    'sigkill_timeout',
-)
+LAUNCH_OWN = ('launch-prefix', 'emulate_tty', 'sigterm_timeout', 'sigkill_timeout')
 
 
 def declare(names: Iterable[str]) -> list[Action]:
@@ -112,6 +106,12 @@ def start(specs: Iterable[NodeSpec], folder: Path, namespace: str) -> list[Actio
         Node(
             package='medal_ros',
             executable=spec.name,
+            exec_name=spec.name,  # launch would call it by the prefix
+            # However the launch ends, its nodes save and end: SIGTERM kills `ros2 launch` at once.
+            prefix=[
+                'setpriv --pdeathsig INT -- ',
+                LaunchConfiguration('launch-prefix', default=''),
+            ],
             namespace=namespace,
             parameters=[str(spec.parameters_file(folder / 'parameters'))],
             additional_env=environment(),

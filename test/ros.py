@@ -140,12 +140,12 @@ class Probe:
         """Return a publisher that this many readers have found.
 
         Raises:
-            AssertionError: They did not within ten seconds.
+            AssertionError: They did not within half a minute.
         """
         publisher = self.node.create_publisher(kind, topic, qos)
         if readers:
             found = lambda: publisher.get_subscription_count() >= readers  # noqa: E731
-            wait_until(found, 10.0, f'{readers} readers of {topic}')
+            wait_until(found, 30.0, f'{readers} readers of {topic}')
         return publisher
 
     def call(self, kind: type, service: str, deadline: float = 10.0, **request: Any) -> Any:

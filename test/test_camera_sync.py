@@ -109,7 +109,7 @@ def bad_messages() -> list[Image]:
 
 def test_what_cannot_be_used_is_refused_and_counted(sync):
     start, nodes = sync
-    robot = start(height=4, width=4)
+    robot = start(height=4, width=4, queue=20)  # one topic may arrive well before the other
     bad = bad_messages()
     for second, message in enumerate(bad):
         message.header.stamp = Time(sec=second)

@@ -24,7 +24,7 @@ from medal_ros import bringup
 from medal_ros.learning.policy import Policy
 from medal_ros.learning.weights import save_tensors
 from medal_ros.nodes.qos import HISTORY, LATCHED, STREAM
-from medal_ros.options import OptionError, flatten
+from medal_ros.options import flatten
 from medal_ros.run_folder import RunFolder
 from medal_ros.sim import task_class
 from medal_ros.spaces import AGENTS
@@ -201,27 +201,3 @@ def test_medal_evaluate_prints_a_table(finished):
     assert figures['40', 'backward'] == summary['backward_success']
     assert figures[str(summary['best_steps']), 'forward'] == summary['best_success']
     assert {path: path.stat().st_mtime_ns for path in finished.folder.path.rglob('*')} == before
-
-
-@pytest.mark.parametrize(
-    ('checkpoint', 'chosen'), [('last', [40]), ('20', [20]), ('all', [20, 40])]
-)
-def test_which_checkpoints_are_meant(finished, checkpoint, chosen):
-    (spec,) = bringup.evaluation(finished.folder.path, checkpoint, 7)
-    assert (spec.name, spec.parameters['evaluation.final_episodes']) == ('evaluator', 7)
-    assert spec.parameters['checkpoint'] == checkpoint
-    best = spec.parameters['best_steps']
-    assert bringup.choose(finished.folder, checkpoint, best) == chosen
-    assert bringup.choose(finished.folder, 'best', best) == [finished.summary()['best_steps']]
-
-
-@pytest.mark.parametrize('text', ['', '{"best', '[]', '{"best_steps": null}', '{"best_steps": 7}'])
-def test_best_needs_a_summary_that_names_it(finished, tmp_path, text):
-    (tmp_path / 'checkpoints').mkdir()
-    (tmp_path / 'config.yaml').write_bytes(finished.folder.config.read_bytes())
-    (tmp_path / 'checkpoints' / 'forward_00000020.safetensors').touch()
-    if text:
-        (tmp_path / 'summary.json').write_text(text)
-    with pytest.raises(OptionError, match=r'summary\.json does not name a saved checkpoint'):
-        bringup.evaluation(tmp_path, 'best', 4)
-    assert bringup.evaluation(tmp_path, 'last', 4)

@@ -69,9 +69,7 @@ def graph(tmp_path):
 
 def test_lockstep_practice(graph):
     start, nodes, probe = graph
-    policy = start(
-        segment_steps=6, arm_reset__every_steps=12, ask_for_help__after_steps=0, steps=0
-    )
+    policy = start(segment_steps=6, arm_reset__every_steps=12, ask_for_help__after_steps=0, steps=0)
     policy.wait_for_steps(40)
     _check_bookkeeping(policy)
     _check_switch(policy, probe)
@@ -118,9 +116,8 @@ def _check_switch(policy: Policy, probe: Probe) -> None:
         )
         policy.wait_for_steps(4)
         made = {s.sequence: s for s in policy.steps}
-        after = [made[changed.sequence + 1].agent, made[changed.sequence].agent]
-        assert after[0] == wanted, 'the switch takes effect within one step'
-        assert after[1] in ('forward', 'backward', '')
+        after = made[changed.sequence + 1]
+        assert after.agent == wanted, 'the switch takes effect within one step'
 
 
 def _check_bad_actions(policy: Policy) -> None:
@@ -218,21 +215,20 @@ def test_help_is_answered_by_the_operator(graph):
 
 def test_with_a_rate_the_arm_holds_when_nobody_acts(graph):
     start, _, _ = graph
-    policy = start(rate=20.0, segment_steps=1000, ask_for_help__after_steps=0)
+    policy = start(rate=10.0, segment_steps=1000, ask_for_help__after_steps=0)
     policy.action = lambda state: [0.0, 0.0, 1.0]
     wait_until(lambda: sum(s.source == 'policy' for s in policy.steps) > 5, 10.0, 'actions')
     seen = [o.sequence for o in policy.observations]
     assert np.diff(seen).tolist() == [1] * (len(seen) - 1), 'one observation for each tick'
     policy.silent = True
     began = len(policy.steps)
-    policy.wait_for_steps(10)
-    held = policy.steps[began + 2 : began + 10]  # an action may have been on its way
+    policy.wait_for_steps(8)
+    held = policy.steps[began + 2 : began + 8]  # an action may have been on its way
     assert {(s.source, s.agent, s.boundary) for s in held} == {('hold', '', False)}
     assert {tuple(s.action) for s in held} == {(0.0, 0.0, 1.0)}, 'gripper as commanded last'
     seconds = [s.header.stamp.sec + 1e-9 * s.header.stamp.nanosec for s in held]
-    assert np.diff(seconds).mean() == pytest.approx(0.05, abs=0.02)
-    policy.silent = False
-    policy.wait_for_steps(5)
-    assert policy.steps[-1].source == 'policy'
+    assert np.median(np.diff(seconds)) == pytest.approx(0.1, abs=0.03)
+    policy.silent, known = False, len(policy.steps)
+    wait_until(lambda: any(s.source == 'policy' for s in policy.steps[known:]), 5.0, 'an action')
     taken = sum(s.source == 'policy' for s in policy.steps)
     assert policy.states[-1].steps <= taken, 'holding is no step of a policy'

@@ -64,9 +64,7 @@ class CameraSync(Node):
             message_filters.Subscriber(self, Image, topic, qos_profile=RAW)
             for topic in self.topics[:-1]
         ]
-        inputs.append(
-            message_filters.Subscriber(self, ArmState, 'robot_state', qos_profile=STREAM)
-        )
+        inputs.append(message_filters.Subscriber(self, ArmState, 'robot_state', qos_profile=STREAM))
         for topic, source in zip(self.topics, inputs, strict=True):
             source.registerCallback(lambda _, stream=self.streams[topic]: stream.tick())
         if c.slop > 0:

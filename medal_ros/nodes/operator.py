@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from rclpy.client import Client
 from rclpy.node import Node
@@ -14,7 +15,7 @@ from medal_ros.nodes.diagnostics import Diagnostics
 from medal_ros.nodes.qos import STREAM
 from medal_ros.nodes.run import run
 
-PATIENCE = 5.0  # seconds to wait for an answer before asking again
+PATIENCE = 2.0  # seconds to wait for an answer before asking again
 
 
 class Operator(Node):
@@ -34,21 +35,23 @@ class Operator(Node):
 
     def on_state(self, message: State) -> None:
         call = message.interventions
-        if message.mode == 'help' and self.answering is None and call > self.answered:
-            self.answering = call
-            self.get_logger().info(f'help is asked for: {message.reason}')
-            self.ask(self.world, 'sim/reset', self.on_world_reset)
+        if message.mode != 'help' or self.answering is not None or call <= self.answered:
+            return
+        self.waiting = next((c.service_name for c in self.clients if not c.service_is_ready()), '')
+        if self.waiting:
+            return  # the call for help is repeated
+        self.answering = call
+        self.get_logger().info(f'help is asked for: {message.reason}')
+        self.ask(self.world, self.on_world_reset)
 
-    def ask(self, client: Client, name: str, then: object) -> None:
-        self.waiting, self.deadline = name, time.monotonic() + PATIENCE
-        if not client.service_is_ready():
-            return  # asked again after the deadline, when the call for help is repeated
+    def ask(self, client: Client, then: Callable[[Future], None]) -> None:
+        self.waiting, self.deadline = client.service_name, time.monotonic() + PATIENCE
         self.future = client.call_async(Trigger.Request())
         self.future.add_done_callback(then)
 
     def on_world_reset(self, future: Future) -> None:
         if future is self.future:
-            self.ask(self.supervisor, 'reset_done', self.on_reset_done)
+            self.ask(self.supervisor, self.on_reset_done)
 
     def on_reset_done(self, future: Future) -> None:
         if future is self.future:

@@ -2,8 +2,8 @@
 
 The arm itself moves all the time, so only moments at which it was in nearly the same place are
 compared, long enough apart: what differs then, beyond camera noise and what little the arm is
-off its place, is something that it moved. Where no such moments exist nothing is claimed. An object held through a whole window looks like a part of
-the arm.
+off its place, is something that it moved. Where no such moments exist nothing is claimed. An
+object held through a whole window looks like a part of the arm.
 """
 
 from __future__ import annotations

@@ -1,0 +1,109 @@
+"""What a system is told before anything starts: configurations, run folders, checkpoints."""
+
+import json
+
+import pytest
+import yaml
+from small import demonstration
+
+from medal_ros import bringup
+from medal_ros.bringup import NodeSpec, configure, prepare
+from medal_ros.config import load_config, save_config
+from medal_ros.learning.demonstrations import DemonstrationError, save_demonstration
+from medal_ros.options import OptionError
+from medal_ros.run_folder import RunFolder
+from medal_ros.sim import task_class
+from medal_ros.spaces import AGENTS
+
+TASK = 'tabletop_quick'
+SPACES = task_class(TASK).spaces
+
+
+def test_a_configuration_file_can_be_changed_in_places(tmp_path):
+    path = tmp_path / 'config.yaml'
+    config = configure(TASK, 'workshop', seed=3, changes={'backward.agent.batch': 99})
+    save_config(config, path)
+    assert configure(file=path) == load_config(path) == config
+    again = configure(seed=4, changes={'agent.batch': 77}, file=path)
+    assert (again.seed, again.preset, again.forward.agent.batch) == (4, 'workshop', 77)
+    assert again.backward.agent.batch == 77  # what is said last counts for both
+    assert again.segment_steps == config.segment_steps
+
+
+def test_parameters_as_a_file_of_ros(tmp_path):
+    spec = NodeSpec('camera_sync', {'cameras': ['wrist', 'third'], 'crop': [], 'a.b': 1, 'a.c': ''})
+    path = spec.parameters_file(tmp_path / 'parameters')
+    values = yaml.safe_load(path.read_text())['/**']['ros__parameters']
+    # ROS cannot tell the type of an empty list; without it the node takes its default.
+    assert values == {'cameras': ['wrist', 'third'], 'a': {'b': 1, 'c': ''}}
+
+
+def test_every_learning_node_is_told_the_same(tmp_path):
+    config = configure('tabletop', 'paper', seed=9, changes={'graph.rate': 10})
+    nodes = {s.name: s.parameters for s in bringup.training(config, RunFolder(tmp_path))}
+    learning = [nodes[name] for name in ('policy_server', 'reward', 'trainer', 'evaluator')]
+    assert all(parameters == learning[0] for parameters in learning)
+    assert learning[0]['folder'] == str(tmp_path) and learning[0]['spaces.width'] == 84
+    assert nodes['camera_sync']['cameras'] == ['third', 'goal']
+    arm = nodes['sim_arm']
+    assert (arm['task'], arm['seed'], arm['rate'], arm['arm_reset_pose']) == (
+        'tabletop',
+        9,
+        10,
+        'fixed',
+    )
+    assert nodes['supervisor']['segment_steps'] == 200 and 'seed' not in nodes['supervisor']
+
+
+def test_a_run_takes_a_copy_of_the_demonstrations_alone(tmp_path):
+    for direction in AGENTS:
+        save_demonstration(demonstration(25, direction, SPACES, task=TASK), tmp_path, 0)
+    (tmp_path / 'notes.txt').write_text('not for the run')
+    config = configure(TASK, changes={'demonstrations.folder': str(tmp_path)})
+    folder = prepare(config, tmp_path / 'runs', 'x')  # inside the folder that is copied
+    names = sorted(path.name for path in folder.demonstrations.iterdir())
+    assert names == ['backward_000.safetensors', 'forward_000.safetensors']
+    assert load_config(folder.config) == config
+    with pytest.raises(OptionError, match='there is already a run'):
+        prepare(config, tmp_path / 'runs', 'x')
+
+
+def test_own_demonstrations_shorter_than_k_leave_no_run(tmp_path):
+    changes = {'classifier.goal_states': 500, 'demonstrations.count': 1}
+    with pytest.raises(DemonstrationError, match='fewer than the 500 goal states taken from its'):
+        prepare(configure(TASK, changes=changes), tmp_path, 'x', say=lambda text: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run with two checkpoints of the forward policy, of which the first is the best."""
+    path = tmp_path / 'run'
+    (path / 'checkpoints').mkdir(parents=True)
+    save_config(configure(TASK), path / 'config.yaml')
+    for steps in (500, 1000):
+        (path / 'checkpoints' / f'forward_{steps:08d}.safetensors').touch()
+    (path / 'summary.json').write_text(json.dumps({'best_steps': 500}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ('checkpoint', 'chosen'),
+    [('last', [1000]), ('best', [500]), ('500', [500]), ('0500', [500]), ('all', [500, 1000])],
+)
+def test_which_checkpoints_are_meant(run, checkpoint, chosen):
+    (spec,) = bringup.evaluation(run, checkpoint, 7)
+    assert (spec.name, spec.parameters['evaluation.final_episodes']) == ('evaluator', 7)
+    assert spec.parameters['checkpoint'] == checkpoint
+    best = spec.parameters['best_steps']
+    assert bringup.choose(RunFolder(run), checkpoint, best) == chosen
+
+
+@pytest.mark.parametrize('text', ['', '{"best', '[]', '{"best_steps": null}', '{"best_steps": 7}'])
+def test_best_needs_a_summary_that_names_it(run, text):
+    (run / 'summary.json').unlink()
+    if text:
+        (run / 'summary.json').write_text(text)
+    with pytest.raises(OptionError, match=r'summary\.json does not name a saved checkpoint'):
+        bringup.evaluation(run, 'best', 4)
+    assert bringup.evaluation(run, 'last', 4)
