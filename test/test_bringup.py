@@ -107,3 +107,27 @@ def test_best_needs_a_summary_that_names_it(run, text):
     with pytest.raises(OptionError, match=r'summary\.json does not name a saved checkpoint'):
         bringup.evaluation(run, 'best', 4)
     assert bringup.evaluation(run, 'last', 4)
+
+
+@pytest.mark.parametrize(
+    ('path', 'checkpoint', 'episodes', 'sentence'),
+    [
+        ('', 'last', 0, 'episodes must be at least 1, not 0'),
+        ('', '700', 4, "checkpoint must be last, best, all or one of 500, 1000, not '700'"),
+        ('', 'first', 4, "checkpoint must be last, best, all or one of 500, 1000, not 'first'"),
+        ('', '²', 4, "checkpoint must be last, best, all or one of 500, 1000, not '²'"),
+        ('checkpoints', 'last', 4, 'checkpoints is not a run: it has no config.yaml'),
+        ('config.yaml', 'last', 4, 'config.yaml is not a run: it has no config.yaml'),
+    ],
+)
+def test_what_cannot_be_evaluated(run, path, checkpoint, episodes, sentence):
+    with pytest.raises(OptionError) as error:
+        bringup.evaluation(run / path, checkpoint, episodes)
+    assert str(error.value).endswith(sentence)
+
+
+def test_a_run_without_a_checkpoint_cannot_be_evaluated(run):
+    for path in (run / 'checkpoints').iterdir():
+        path.unlink()
+    with pytest.raises(OptionError, match='run holds no saved policy'):
+        bringup.evaluation(run, 'all', 4)

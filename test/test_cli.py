@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +12,7 @@ import ros  # noqa: F401  a domain of its own
 from small import demonstration
 
 from medal_ros import bringup, cli, monitor, train
-from medal_ros.bringup import configure
-from medal_ros.config import presets, save_config
+from medal_ros.config import presets
 from medal_ros.learning.demonstrations import (
     DemonstrationError,
     load_demonstrations,
@@ -245,45 +243,6 @@ def test_demos_records_what_a_run_can_use(medal):
             assert (one.frames == other.frames).all() and (one.actions == other.actions).all()
     with pytest.raises(DemonstrationError, match="is of task 'tabletop_quick', not 'tabletop'"):
         load_demonstrations(Path('made'), 'tabletop', task_class('tabletop').spaces, 8)
-
-
-# -- runs ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def run(tmp_path):
-    """A run with two checkpoints of the forward policy, of which the first is the best."""
-    path = tmp_path / 'run'
-    (path / 'checkpoints').mkdir(parents=True)
-    save_config(configure(TASK), path / 'config.yaml')
-    for steps in (500, 1000):
-        (path / 'checkpoints' / f'forward_{steps:08d}.safetensors').touch()
-    (path / 'summary.json').write_text(json.dumps({'best_steps': 500}))
-    return path
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'sentence'),
-    [
-        ('run --episodes 0', 'episodes must be at least 1, not 0'),
-        ('run --checkpoint 700', "must be last, best, all or one of 500, 1000, not '700'"),
-        ('run --checkpoint first', "must be last, best, all or one of 500, 1000, not 'first'"),
-        ('run --checkpoint ²', "must be last, best, all or one of 500, 1000, not '²'"),
-        ('run/checkpoints', 'run/checkpoints is not a run: it has no config.yaml'),
-        ('run/config.yaml', 'run/config.yaml is not a run: it has no config.yaml'),
-    ],
-)
-def test_what_cannot_be_evaluated(medal, tmp_path, run, arguments, sentence):
-    before = contents(tmp_path)
-    code, _, err = medal(f'evaluate {arguments}')
-    assert code == 2 and err.endswith(f'{sentence}\n') and err.count('\n') == 1
-    assert contents(tmp_path) == before
-
-
-def test_a_run_without_a_checkpoint_cannot_be_evaluated(medal, run):
-    for path in (run / 'checkpoints').iterdir():
-        path.unlink()
-    assert medal('evaluate run')[::2] == (2, 'medal: run holds no saved policy\n')
 
 
 # -- graphs --------------------------------------------------------------------------------------

@@ -107,15 +107,15 @@ def test_a_run_stores_every_step_and_takes_every_update_it_earned(finished: RunF
 def test_replay_holds_each_frame_once_and_breaks_where_the_arm_was_reset(
     finished: RunFolder,
 ) -> None:
-    forward = column(finished, 'forward', np.int64)[: STEPS // 2]
-    backward = column(finished, 'backward', np.int64)[: STEPS // 2]
-    assert not column(finished, 'forward', np.int64)[STEPS // 2 :].any()
+    forward = column(finished, 'forward', np.int64)
+    backward = column(finished, 'backward', np.int64)
     # Each segment is SEGMENT steps between SEGMENT + 1 frames, and shares none with the next.
     expected = [s * (SEGMENT + 1) + i for s in range(STEPS // SEGMENT) for i in range(SEGMENT)]
     assert sorted([*forward, *backward]) == expected
     assert set(forward // (SEGMENT + 1) % 2) == {0} and set(backward // (SEGMENT + 1) % 2) == {1}
     shape = task_class('tabletop_quick').spaces.frame_shape
-    frames = column(finished, 'frames', np.uint8, shape)[: (SEGMENT + 1) * (STEPS // SEGMENT)]
+    frames = column(finished, 'frames', np.uint8, shape)
+    assert len(frames) == (SEGMENT + 1) * (STEPS // SEGMENT)
     assert all(frame.any() for frame in frames)
     actions = column(finished, 'actions', np.float32, (3,))[expected]
     assert np.isfinite(actions).all() and np.abs(actions).max() <= 1 and actions.std() > 0.1
@@ -177,6 +177,5 @@ def test_ctrl_c_saves_the_run_and_leaves_nothing_behind(runs: Path) -> None:
     summary = json.loads(folder.summary.read_text())
     assert not summary['finished'] and summary['steps'] >= 80
     assert folder.training_state('forward').is_file()
-    stored = column(folder, 'forward', np.int64)
-    assert np.count_nonzero(stored) >= 39  # the first step lies at frame 0
+    assert len(column(folder, 'forward', np.int64)) >= 40
     assert not abandoned(set(os.listdir('/dev/shm')) - segments)

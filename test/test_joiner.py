@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from medal_ros.learning.joiner import Resolved, StepJoiner, StepRecord
@@ -168,6 +168,10 @@ def test_the_task_reward_travels_along():
 
 # -- whatever the order and the losses -------------------------------------------------------------
 
+# A busy machine is no failure.
+BUSY_OR_NOT = settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 KINDS = st.sampled_from(
     ['forward', 'forward', 'backward', 'boundary', 'teleop', 'script', 'nan', 'conflict']
 )
@@ -205,7 +209,7 @@ def streams(draw, keep_order):
     return kinds, broken, [next(queues[turn]) for turn in turns]
 
 
-@settings(max_examples=300, deadline=None)
+@BUSY_OR_NOT
 @given(streams(keep_order=False))
 def test_every_stored_step_is_true_whatever_the_order(stream):
     kinds, broken, messages = stream
@@ -221,7 +225,7 @@ def test_every_stored_step_is_true_whatever_the_order(stream):
     assert [(r.agent, r.sequence) for r in resolved if r.agent] == [row[:2] for row in rows]
 
 
-@settings(max_examples=300, deadline=None)
+@BUSY_OR_NOT
 @given(streams(keep_order=True))
 def test_where_topics_keep_their_order_nothing_else_is_lost(stream):
     """Losses, repetitions and any interleaving of the topics cost only what they must."""

@@ -205,8 +205,10 @@ def test_it_acts_in_practice_only(server, mode, sequence):
     server.show(sequence, mode=mode)
     server.settle()
     assert len(server.actions) == known
-    assert server.ask(sequence).sequence == sequence
+    server.states.publish(State(sequence=sequence, agent='forward', mode='practice'))
+    assert server.next_action(known).sequence == sequence
     server.states.publish(State(sequence=sequence, agent='forward', mode=mode))
+    server.settle()
     server.observations.publish(toy.observation(sequence))  # the arm waits for something else
     server.settle()
     assert len(server.actions) == known + 1

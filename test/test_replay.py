@@ -140,3 +140,17 @@ def test_flushed_files_hold_everything(tmp_path):
     assert np.fromfile(tmp_path / 'actions.bin', np.float32)[:2].tolist() == [0.5, -0.5]
     assert np.fromfile(tmp_path / 'proprio.bin', np.float32)[:4].tolist() == [7, 7, 8, 8]
     assert np.fromfile(tmp_path / 'forward.bin', np.int64)[0] == 0
+
+
+def test_a_trimmed_store_holds_its_data_and_nothing_else(tmp_path):
+    stored = Replay(FrameStore(SPACES, 1000, tmp_path))
+    for step in range(6):
+        stored.add_frame(np.full(SPACES.frame_shape, step, np.uint8), np.zeros(SPACES.proprio))
+        if step < 5:
+            stored.add_step(('forward', 'backward')[step % 2], np.full(SPACES.action, step), 0.0)
+    stored.store.trim(stored.counts)
+    assert (tmp_path / 'frames.bin').stat().st_size == 6 * int(np.prod(SPACES.frame_shape))
+    assert np.fromfile(tmp_path / 'forward.bin', np.int64).tolist() == [0, 2, 4]
+    assert np.fromfile(tmp_path / 'backward.bin', np.int64).tolist() == [1, 3]
+    frames = np.fromfile(tmp_path / 'frames.bin', np.uint8).reshape(6, -1)
+    assert frames[:, 0].tolist() == [0, 1, 2, 3, 4, 5]

@@ -115,7 +115,7 @@ def connected(*publishers: Publisher) -> None:
 
 
 def settle(probe: Probe, node: str) -> None:
-    """Return when a node has handled what lies before it: its executor takes one at a time."""
+    """Return when a node has handled what was sent before: one message of each topic at most."""
     probe.call(ListParameters, f'{node}/list_parameters')
 
 

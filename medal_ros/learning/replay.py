@@ -7,6 +7,7 @@ without a step of its own: a break costs one frame.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -65,12 +66,25 @@ class FrameStore:
 
     def flush(self) -> None:
         """Wait until everything written so far is on the disk."""
-        for array in (self.frames, self.proprio, self.actions, self.task_rewards):
-            if isinstance(array, np.memmap):
-                array.flush()
-        for array in self.steps.values():
-            if isinstance(array, np.memmap):
-                array.flush()
+        for array in self._mapped():
+            array.flush()
+
+    def trim(self, counts: Counts) -> None:
+        """Cut the files to what holds data: nothing may be added afterwards.
+
+        A file of this many frames reserves more of the disk than it holds; and from now on the
+        sizes of the files tell the counts.
+        """
+        self.flush()
+        lists = {str(array.filename): name for name, array in self.steps.items() if self.folder}
+        for array in self._mapped():
+            name = lists.get(str(array.filename))
+            rows = counts.of(name) if name else counts.frames
+            os.truncate(array.filename, rows * array[:1].nbytes)
+
+    def _mapped(self) -> list[np.memmap]:
+        columns = (self.frames, self.proprio, self.actions, self.task_rewards)
+        return [a for a in (*columns, *self.steps.values()) if isinstance(a, np.memmap)]
 
 
 @dataclass

@@ -38,7 +38,7 @@ from medal_ros.run_folder import RunFolder
 from medal_ros.spaces import AGENTS
 
 PATIENCE = 60.0  # seconds to wait for a classifier before going on with the one at hand
-LOG_EVERY = 100  # updates of an agent between two points on TensorBoard
+LOG_EVERY = 10  # updates of an agent between two points on TensorBoard
 
 
 class Trainer(Node):
@@ -307,6 +307,7 @@ class Trainer(Node):
         self.save_training_state()
         self.weights.close()
         self.board.close()
+        self.learner.replay.store.trim(self.learner.replay.counts)
         print(f'run saved in {time.monotonic() - started:.1f} s', flush=True)  # ROS has ended
 
 
