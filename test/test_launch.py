@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-launch = pytest.importorskip('launch')
-pytest.importorskip('launch_ros')
+pytest.importorskip('launch_ros', reason='launch and launch_ros come with ROS 2 from apt')
 
-import ros  # noqa: E402, F401  a domain of its own
-import yaml  # noqa: E402
-from launch import LaunchContext, LaunchDescription, LaunchService  # noqa: E402
-from launch.actions import ExecuteProcess, OpaqueFunction  # noqa: E402
-from launch.launch_description_sources import (  # noqa: E402
+import yaml
+from launch import LaunchContext, LaunchDescription, LaunchService
+from launch.actions import (
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+)
+from launch.launch_description_sources import (
+    PythonLaunchDescriptionSource,
     get_launch_description_from_python_launch_file,
 )
-from launch.utilities import perform_substitutions  # noqa: E402
-from launch_ros.actions import Node  # noqa: E402
+from launch.utilities import perform_substitutions
+from ros import wait_until
 
-from medal_ros import bringup, launching, train  # noqa: E402
-from medal_ros.bringup import ARGUMENTS, configure  # noqa: E402
-from medal_ros.config import load_config, save_config  # noqa: E402
-from medal_ros.errors import UserError  # noqa: E402
-from medal_ros.options import unnest  # noqa: E402
-from medal_ros.run_folder import RunFolder  # noqa: E402
+from medal_ros import bringup, launching, train
+from medal_ros.bringup import ARGUMENTS, configure
+from medal_ros.config import load_config, save_config
+from medal_ros.errors import UserError
+from medal_ros.options import unnest
+from medal_ros.run_folder import RunFolder
 
 FOLDER = Path(__file__).parent.parent / 'launch'
 FILES = sorted(path.name for path in FOLDER.glob('*.launch.py'))
@@ -39,37 +46,56 @@ def alone(tmp_path, monkeypatch):
     monkeypatch.setenv('AMENT_PREFIX_PATH', sys.prefix, prepend=':')
 
 
-class Launched:
-    """A launch file with its arguments, up to the point where processes would start."""
+def describe(file: str) -> LaunchDescription:
+    return get_launch_description_from_python_launch_file(str(FOLDER / file))
 
-    def __init__(self, file: str, *given: str) -> None:
-        self.description = get_launch_description_from_python_launch_file(str(FOLDER / file))
-        self.context = LaunchContext(argv=given)
-        self.context.extend_locals({'current_launch_file_path': str(FOLDER / file)})
-        self.context.launch_configurations.update(text.split(':=', 1) for text in given)
 
-    def nodes(self) -> dict[str, list[str]]:
-        """Return the command of each node by its executable's name."""
-        (bring_up,) = (e for e in self.description.entities if isinstance(e, OpaqueFunction))
-        for argument in self.description.get_launch_arguments():
-            argument.execute(self.context)
-        actions = bring_up.execute(self.context)
-        return {a.node_executable: self.command(a) for a in actions if isinstance(a, Node)}
+def bring_up(file: str, *given: str) -> list:
+    """Return the actions of a launch file for arguments as a person writes them."""
+    context = LaunchContext(argv=given)
+    context.extend_locals({'current_launch_file_path': str(FOLDER / file)})
+    context.launch_configurations.update(text.split(':=', 1) for text in given)
+    description = describe(file)
+    for argument in description.get_launch_arguments():
+        argument.execute(context)
+    (function,) = (e for e in description.entities if isinstance(e, OpaqueFunction))
+    return function.execute(context)
 
-    def command(self, node: Node) -> list[str]:
-        assert node.node_package == 'medal_ros'
-        node._perform_substitutions(self.context)
-        node.process_description.prepare(self.context, node)
-        return node.process_description.final_cmd
+
+# Stands before each node's command, notes it, and ends when all of them are noted.
+RECORDER = """
+import json, pathlib, sys, time
+place, count = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+note = place / pathlib.Path(sys.argv[3]).name
+note.with_suffix('.part').write_text(json.dumps(sys.argv[3:]))
+note.with_suffix('.part').rename(note)
+deadline = time.monotonic() + 20
+while sum(not path.suffix for path in place.iterdir()) < count and time.monotonic() < deadline:
+    time.sleep(0.02)
+"""
+
+
+def run(service: LaunchService, *entities) -> int:
+    service.include_launch_description(LaunchDescription(entities))
+    return service.run()
+
+
+def started(file: str, count: int, *given: str) -> dict[str, list[str]]:
+    """Launch a file for real, but for its nodes; return the command of each by its name."""
+    place = Path(tempfile.mkdtemp(dir=Path.cwd()))
+    (place.parent / 'recorder.py').write_text(RECORDER)
+    prefix = f'{sys.executable} {place.parent}/recorder.py {place} {count}'
+    arguments = [text.split(':=', 1) for text in (*given, f'launch-prefix:={prefix}')]
+    source = PythonLaunchDescriptionSource(str(FOLDER / file))
+    included = IncludeLaunchDescription(source, launch_arguments=arguments)
+    assert run(LaunchService(argv=given, noninteractive=True), included) == 0
+    return {path.name: json.loads(path.read_text()) for path in place.iterdir()}
 
 
 def parameters(command: list[str]) -> dict:
     """Return what a node's command gives it as parameters."""
-    assert command.count('--params-file') <= 1
-    if '--params-file' not in command:
-        return {}
-    path = Path(command[command.index('--params-file') + 1])
-    return unnest(yaml.safe_load(path.read_text())['/**']['ros__parameters'])
+    path = command[command.index('--params-file') + 1]
+    return unnest(yaml.safe_load(Path(path).read_text())['/**']['ros__parameters'])
 
 
 def told(specs) -> dict[str, dict]:
@@ -81,7 +107,7 @@ def told(specs) -> dict[str, dict]:
 
 @pytest.mark.parametrize('file', FILES)
 def test_every_argument_is_declared_with_its_description_and_default(file):
-    for argument in Launched(file).description.get_launch_arguments():
+    for argument in describe(file).get_launch_arguments():
         default, text = ARGUMENTS[argument.name]
         assert argument.description.startswith(text)
         if argument.name == 'run':
@@ -91,7 +117,7 @@ def test_every_argument_is_declared_with_its_description_and_default(file):
 
 
 def test_descriptions_tell_which_tasks_and_presets_there_are():
-    arguments = Launched('train.launch.py').description.get_launch_arguments()
+    arguments = describe('train.launch.py').get_launch_arguments()
     texts = {argument.name: argument.description for argument in arguments}
     assert texts['task'].endswith('(tabletop_quick, tabletop, cube_grasp)')
     assert 'paper' in texts['preset'] and 'quickstart' in texts['preset']
@@ -114,18 +140,18 @@ def test_descriptions_tell_which_tasks_and_presets_there_are():
 )
 def test_a_mistake_is_one_sentence_and_leaves_nothing(file, given, sentence, tmp_path):
     with pytest.raises(UserError, match=sentence) as raised:
-        Launched(file, *given.split(' ')).nodes()
+        bring_up(file, *given.split(' '))
     assert '\n' not in str(raised.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_mistyped_argument_is_refused_on_the_command_line_of_the_launch_file(monkeypatch):
-    launched = Launched('sim.launch.py', 'sead:=1')
-    assert launched.nodes()  # a launch file that includes ours may have arguments of its own
+    # A launch file that includes ours may have arguments of its own.
+    assert bring_up('sim.launch.py', 'sead:=1')
     monkeypatch.setattr(sys, 'argv', ['ros2', 'launch', 'medal_ros', 'sim.launch.py', 'sead:=1'])
     with pytest.raises(UserError, match=r"sim\.launch\.py has no argument 'sead'; .* 'seed'\?"):
-        launched.nodes()
-    assert Launched('sim.launch.py', 'seed:=1', 'sigterm_timeout:=9').nodes()
+        bring_up('sim.launch.py', 'sead:=1')
+    assert bring_up('sim.launch.py', 'seed:=1', 'sigterm_timeout:=9')
 
 
 # -- nodes -------------------------------------------------------------------------------------
@@ -133,23 +159,23 @@ def test_a_mistyped_argument_is_refused_on_the_command_line_of_the_launch_file(m
 
 def test_training_is_what_bringup_says(tmp_path):
     given = ('task:=tabletop', 'seed:=3', 'steps:=20', 'name:=first', 'namespace:=/left/')
-    nodes = Launched('train.launch.py', *given, 'set:=demonstrations.count=1 graph.lag=5').nodes()
+    own = 'set:=demonstrations.count=1 graph.lag=5'
+    nodes = started('train.launch.py', 8, *given, own)
     folder = RunFolder(Path('runs', 'first'))
     changes = {'demonstrations.count': 1, 'graph.lag': 5}
     config = configure('tabletop', seed=3, steps=20, changes=changes)
     assert load_config(folder.config) == config
-    assert {name: parameters(c) for name, c in nodes.items()} == told(
-        bringup.training(config, folder)
-    )
+    expected = told(bringup.training(config, folder))
+    assert {name: parameters(command) for name, command in nodes.items()} == expected
     for name, command in nodes.items():
-        assert Path(command[command.index('--') + 1]).parts[-3:] == ('lib', 'medal_ros', name)
+        assert Path(command[0]).parts[-3:] == ('lib', 'medal_ros', name)
         assert command[command.index('-r') + 1] == '__ns:=/left'
     with pytest.raises(UserError, match='there is already a run runs/first'):
-        Launched('train.launch.py', *given).nodes()
+        bring_up('train.launch.py', *given)
 
 
 def test_the_stand_in_is_what_bringup_says():
-    nodes = Launched('sim.launch.py', 'rate:=10', 'preset:=workshop').nodes()
+    nodes = started('sim.launch.py', 4, 'rate:=10', 'preset:=workshop')
     config = configure(preset='workshop', changes={'graph.rate': 10})
     expected = told(bringup.simulation(config))
     assert {name: parameters(command) for name, command in nodes.items()} == expected
@@ -157,15 +183,15 @@ def test_the_stand_in_is_what_bringup_says():
 
 
 def test_an_evaluation_is_what_bringup_says_and_leaves_the_run_alone(tmp_path):
-    run = tmp_path / 'run'
-    (run / 'checkpoints').mkdir(parents=True)
-    (run / 'checkpoints' / 'forward_00000500.safetensors').touch()
-    save_config(configure(), run / 'config.yaml')
-    before = sorted(run.rglob('*'))
-    nodes = Launched('evaluate.launch.py', f'run:={run}', 'episodes:=7').nodes()
-    expected = told(bringup.evaluation(run, 'last', 7))
+    folder = tmp_path / 'run'
+    (folder / 'checkpoints').mkdir(parents=True)
+    (folder / 'checkpoints' / 'forward_00000500.safetensors').touch()
+    save_config(configure(), folder / 'config.yaml')
+    before = sorted(folder.rglob('*'))
+    nodes = started('evaluate.launch.py', 1, f'run:={folder}', 'episodes:=7')
+    expected = told(bringup.evaluation(folder, 'last', 7))
     assert {name: parameters(command) for name, command in nodes.items()} == expected
-    assert sorted(run.rglob('*')) == before
+    assert sorted(folder.rglob('*')) == before
 
 
 # -- how a launch ends -------------------------------------------------------------------------
@@ -174,28 +200,51 @@ def test_an_evaluation_is_what_bringup_says_and_leaves_the_run_alone(tmp_path):
 @pytest.mark.parametrize(('status', 'returned'), [(0, 0), (3, 1)])
 def test_the_first_node_that_ends_is_the_end(status, returned, tmp_path):
     """It stops the others, and its failure is the launch's."""
-    survivor = tmp_path / 'survivor'
-    sleeper = f'import time, pathlib; time.sleep(60); pathlib.Path({str(survivor)!r}).touch()'
-    service = LaunchService(noninteractive=True)
-    service.include_launch_description(
-        LaunchDescription(
-            ExecuteProcess(cmd=[sys.executable, '-c', code], on_exit=launching.end)
-            for code in (sleeper, f'raise SystemExit({status})')
-        )
+    sleeper = f'import time; time.sleep(60); open({str(tmp_path / "survived")!r}, "w")'
+    nodes = (
+        ExecuteProcess(cmd=[sys.executable, '-c', code], on_exit=launching.end)
+        for code in (sleeper, f'raise SystemExit({status})')
     )
-    assert service.run() == returned
-    assert not survivor.exists()
+    assert run(LaunchService(noninteractive=True), *nodes) == returned
+    assert not (tmp_path / 'survived').exists()
 
 
-def test_nodes_have_time_to_save_and_do_not_outlive_the_launch(tmp_path):
-    context = LaunchContext()
+def test_nodes_have_time_to_save(tmp_path):
     (node,) = launching.start([bringup.NodeSpec('operator')], tmp_path, 'medal')
-    seconds = perform_substitutions(context, list(node.sigterm_timeout))
+    seconds = perform_substitutions(LaunchContext(), list(node.sigterm_timeout))
     assert float(seconds) == train.STOP_SECONDS
-    node._perform_substitutions(context)
-    node.process_description.prepare(context, node)
-    assert node.process_description.final_cmd[:4] == ['setpriv', '--pdeathsig', 'INT', '--']
-    assert node.process_description.final_name.startswith('operator-')
-    context.launch_configurations['launch-prefix'] = 'nice -n 1'
-    node.process_description.prepare(context, node)
-    assert node.process_description.final_cmd[4:7] == ['nice', '-n', '1']
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from launch import LaunchDescription, LaunchService
+from launch.actions import SetLaunchConfiguration
+from medal_ros.bringup import NodeSpec
+from medal_ros.launching import start
+
+prefix = SetLaunchConfiguration('launch-prefix', f'{sys.executable} sleeper.py')
+nodes = start([NodeSpec('operator')], Path.cwd(), 'medal')
+service = LaunchService(noninteractive=True)
+service.include_launch_description(LaunchDescription([prefix, *nodes]))
+service.run()
+"""
+
+
+def test_nodes_end_with_a_launch_that_is_killed(tmp_path):
+    (tmp_path / 'sleeper.py').write_text(
+        "import os, time; os.symlink(str(os.getpid()), 'pid'); time.sleep(60)"
+    )
+    launcher = subprocess.Popen([sys.executable, '-c', KILLED])
+    pid = wait_until(lambda: os.path.lexists('pid') and os.readlink('pid'), 30, 'the node starts')
+    launcher.kill()
+    launcher.wait()
+    wait_until(lambda: state_of(pid) in 'XZ', 10, 'the node ends')
+
+
+def state_of(pid: str) -> str:
+    """Return the kernel's letter for what a process does; X where it is no more."""
+    try:
+        return Path('/proc', pid, 'stat').read_text().rpartition(')')[2].split()[0]
+    except OSError:
+        return 'X'

@@ -59,7 +59,8 @@ class Agent:
         # has learned; its running average does so much less.
         self.deployed = copy.deepcopy(self.policy).requires_grad_(False)
         rate = config.learning_rate
-        self.encoder_optimizer = torch.optim.Adam(self.policy.encoder.parameters(), rate, fused=True)
+        encoder = self.policy.encoder
+        self.encoder_optimizer = torch.optim.Adam(encoder.parameters(), rate, fused=True)
         self.critic_optimizer = torch.optim.Adam(self.critics.parameters(), rate, fused=True)
         self.actor_optimizer = torch.optim.Adam(self.policy.actor.parameters(), rate, fused=True)
         self.demonstrations = as_replay(demonstrations, name, spaces)

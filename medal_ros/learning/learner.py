@@ -48,8 +48,7 @@ class Learner:
             for name in AGENTS
         }
         self.budgets = {
-            name: UpdateBudget(sides[name].agent.utd, sides[name].agent.max_owed)
-            for name in AGENTS
+            name: UpdateBudget(sides[name].agent.utd, sides[name].agent.max_owed) for name in AGENTS
         }
 
     def warm_up(self) -> dict[str, dict[str, float]]:

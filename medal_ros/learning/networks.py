@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -69,11 +70,13 @@ class Encoder(nn.Module):
         return torch.tanh(self.norm(self.linear(hidden)))
 
 
-def mlp(inputs: int, hidden: int, layers: int, outputs: int, wrap: Wrap = identity) -> nn.Sequential:
+def mlp(
+    inputs: int, hidden: int, layers: int, outputs: int, wrap: Wrap = identity
+) -> nn.Sequential:
     """Return a ReLU network with `layers` hidden layers."""
     sizes = [inputs, *[hidden] * layers]
     modules: list[nn.Module] = []
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in pairwise(sizes):
         modules += [wrap(nn.Linear(a, b)), nn.ReLU(inplace=True)]
     return nn.Sequential(*modules, wrap(nn.Linear(sizes[-1], outputs)))
 
@@ -86,14 +89,16 @@ class CriticEnsemble(nn.Module):
         sizes = [inputs, *[hidden] * layers, 1]
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        for a, b in zip(sizes, sizes[1:], strict=False):
+        for a, b in pairwise(sizes):
             weight = torch.empty(critics, a, b)
             for member in weight:
                 nn.init.orthogonal_(member)
             self.weights.append(nn.Parameter(weight))
             self.biases.append(nn.Parameter(torch.zeros(critics, 1, b)))
 
-    def forward(self, inputs: Tensor, members: Tensor | None = None, frozen: bool = False) -> Tensor:
+    def forward(
+        self, inputs: Tensor, members: Tensor | None = None, frozen: bool = False
+    ) -> Tensor:
         """Return `(members, batch)` values.
 
         Args:
