@@ -133,5 +133,5 @@ def end(event: ProcessExited, context: LaunchContext) -> Action | None:
     if context.is_shutdown:
         return None
     if event.returncode != 0:
-        raise ProcessFailed(f'{event.process_name} ended with status {event.returncode}')
+        raise ProcessFailed(f'the node {event.process_name} ended with status {event.returncode}')
     return Shutdown(reason=f'{event.process_name} is done')

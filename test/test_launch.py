@@ -16,9 +16,9 @@ pytest.importorskip('launch_ros', reason='launch and launch_ros come with ROS 2 
 import yaml
 from launch import LaunchContext, LaunchDescription, LaunchService
 from launch.actions import (
-    ExecuteProcess,
     IncludeLaunchDescription,
     OpaqueFunction,
+    SetLaunchConfiguration,
 )
 from launch.launch_description_sources import (
     PythonLaunchDescriptionSource,
@@ -200,12 +200,16 @@ def test_an_evaluation_is_what_bringup_says_and_leaves_the_run_alone(tmp_path):
 @pytest.mark.parametrize(('status', 'returned'), [(0, 0), (3, 1)])
 def test_the_first_node_that_ends_is_the_end(status, returned, tmp_path):
     """It stops the others, and its failure is the launch's."""
-    sleeper = f'import time; time.sleep(60); open({str(tmp_path / "survived")!r}, "w")'
-    nodes = (
-        ExecuteProcess(cmd=[sys.executable, '-c', code], on_exit=launching.end)
-        for code in (sleeper, f'raise SystemExit({status})')
+    (tmp_path / 'instead.py').write_text(
+        'import sys, time\n'
+        f'if sys.argv[1].endswith("operator"): sys.exit({status})\n'
+        'time.sleep(60)\n'
+        'open("survived", "w")\n'
     )
-    assert run(LaunchService(noninteractive=True), *nodes) == returned
+    prefix = SetLaunchConfiguration('launch-prefix', f'{sys.executable} instead.py')
+    specs = [bringup.NodeSpec('supervisor'), bringup.NodeSpec('operator')]
+    nodes = launching.start(specs, tmp_path, 'medal')
+    assert run(LaunchService(noninteractive=True), prefix, *nodes) == returned
     assert not (tmp_path / 'survived').exists()
 
 
