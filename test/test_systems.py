@@ -212,3 +212,12 @@ def test_texts_of_launch_arguments_mean_what_options_of_the_command_line_mean():
     }
     changes = {'graph.rate': 10, 'agent.batch': 33, 'graph.lag': 5, 'agent.learning_rate': 1e-3}
     assert configure_from_texts(given) == configure('tabletop', 'workshop', 3, 20, changes)
+
+
+def test_the_table_of_arguments_in_the_documentation_is_that_of_the_code():
+    text = (ROOT / 'docs' / 'launch.md').read_text()
+    columns = [arguments(LAUNCH[f'{name}.launch.py']) for name in ('train', 'sim', 'evaluate')]
+    for name, (default, meaning) in ARGUMENTS.items():
+        cells = [f'`{name}`', f'`{default}`' if default else '', meaning]
+        cells += ['x' if name in column else '' for column in columns]
+        assert f'| {" | ".join(cells)} |' in text

@@ -7,21 +7,19 @@ are loaded between two actions; inference never waits for the learner beyond tha
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from rclpy.node import Node
 
 from medal_ros.config import NodeConfig
 from medal_ros.learning.performance import tune
 from medal_ros.learning.policy import Policy
-from medal_ros.learning.weights import WeightsError, load_into
 from medal_ros.msg import Action, Observation, State, Weights
 from medal_ros.nodes.diagnostics import Diagnostics
 from medal_ros.nodes.messages import frame_of
 from medal_ros.nodes.parameters import declare
 from medal_ros.nodes.qos import HISTORY, STREAM
 from medal_ros.nodes.run import run
+from medal_ros.nodes.weights import WeightsReader
 from medal_ros.spaces import AGENTS
 
 PATIENCE = 60.0  # seconds to wait for the weights of the right step before taking the newest
@@ -36,8 +34,7 @@ class PolicyServer(Node):
         tune(1)
         self.sides = {name: getattr(c, name).agent for name in AGENTS}
         self.policies = {name: Policy(self.sides[name], c.spaces).eval() for name in AGENTS}
-        self.loaded: dict[str, Weights] = {}
-        self.announced: dict[str, dict[int, Weights]] = {name: {} for name in AGENTS}
+        self.weights = WeightsReader(self, self.policies, key='sequence')
         self.observation: tuple[int, np.ndarray, np.ndarray] | None = None
         self.state: State | None = None
         self.answered: Action | None = None
@@ -69,15 +66,8 @@ class PolicyServer(Node):
         self.act()
 
     def on_weights(self, message: Weights) -> None:
-        if message.agent in self.announced:
-            known = self.announced[message.agent]
-            known[message.sequence] = message
-            oldest = message.sequence - 4 * (
-                self.config.graph.lag + self.config.graph.publish_every
-            )
-            for sequence in [s for s in known if s < oldest]:
-                del known[sequence]
-            self.act()
+        self.weights.take(message)
+        self.act()
 
     def act(self) -> None:
         """Answer the present observation, once everything that the answer needs is here."""
@@ -99,7 +89,7 @@ class PolicyServer(Node):
             source='policy',
             agent=state.agent,
             action=action.tolist(),
-            weights_sequence=self.loaded[state.agent].sequence,
+            weights_sequence=self.weights.loaded[state.agent].sequence,
         )
         self.answered.header.stamp = self.get_clock().now().to_msg()
         self.publisher.publish(self.answered)
@@ -109,7 +99,7 @@ class PolicyServer(Node):
     ) -> np.ndarray:
         """Return the action of one agent; exploration depends on seed and sequence alone."""
         rng = np.random.default_rng([self.config.seed, sequence])
-        side, steps = self.sides[agent], self.loaded[agent].steps
+        side, steps = self.sides[agent], self.weights.loaded[agent].steps
         if steps < side.seed_steps:
             return rng.uniform(-1.0, 1.0, self.config.spaces.action)
         noise = side.policy.noise(steps)
@@ -126,25 +116,15 @@ class PolicyServer(Node):
 
     def ready(self, agent: str, sequence: int) -> bool:
         """Load the weights that this step is to use; False while they are not there."""
-        known = self.announced[agent]
-        if not known:
-            return False
         graph = self.config.graph
         if graph.rate > 0 or self.impatient():
-            wanted = max(known)
+            wanted = self.weights.newest(agent)
         else:
             wanted = max(0, (sequence - graph.lag) // graph.publish_every * graph.publish_every)
-        if wanted not in known:
+        if wanted is None or not self.weights.has(agent, wanted):
             return False
-        message, loaded = known[wanted], self.loaded.get(agent)
-        if loaded is None or loaded.path != message.path:
-            try:
-                load_into(self.policies[agent], Path(message.path), message.checksum)
-            except WeightsError as error:
-                self.get_logger().error(str(error), throttle_duration_sec=5.0)
-                return loaded is not None  # go on with what is loaded
-        self.loaded[agent] = message
-        return True
+        self.weights.load(agent, wanted)
+        return agent in self.weights.loaded
 
     def impatient(self) -> bool:
         return self.waiting_since is not None and self.now() - self.waiting_since > PATIENCE
@@ -161,7 +141,7 @@ class PolicyServer(Node):
 
     def describe(self) -> tuple[str, dict[str, object]]:
         waiting = 'for weights' if self.waiting_since is not None else ''
-        steps = {f'{name}_steps': w.steps for name, w in self.loaded.items()}
+        steps = {f'{name}_steps': w.steps for name, w in self.weights.loaded.items()}
         return waiting, {'refused': self.refused, **steps}
 
 

@@ -24,7 +24,7 @@ from medal_ros.learning.joiner import StepRecord
 from medal_ros.learning.learner import Learner
 from medal_ros.learning.performance import be_nice, tune
 from medal_ros.learning.replay import FrameStore
-from medal_ros.learning.weights import WeightsError, load_into, save_tensors
+from medal_ros.learning.weights import save_tensors
 from medal_ros.msg import Learner as LearnerStatus
 from medal_ros.msg import Observation, State, Step, Stored, Weights
 from medal_ros.nodes.diagnostics import Diagnostics
@@ -32,7 +32,7 @@ from medal_ros.nodes.messages import frame_of
 from medal_ros.nodes.parameters import declare
 from medal_ros.nodes.qos import HISTORY, LATCHED, STREAM
 from medal_ros.nodes.run import run
-from medal_ros.nodes.weights import WeightsPublisher, announcement
+from medal_ros.nodes.weights import WeightsPublisher, WeightsReader, announcement
 from medal_ros.nodes.worker import Worker
 from medal_ros.run_folder import RunFolder
 from medal_ros.spaces import AGENTS
@@ -58,8 +58,7 @@ class Trainer(Node):
         self.folder.checkpoints.mkdir(parents=True, exist_ok=True)
         self.board = SummaryWriter(str(self.folder.tensorboard), filename_suffix='.learner')
         self.inbox: SimpleQueue[tuple[str, object]] = SimpleQueue()
-        self.classifiers: dict[str, dict[int, Weights]] = {name: {} for name in AGENTS}
-        self.using = dict.fromkeys(AGENTS, -1)  # version of the classifier in use
+        self.classifiers = WeightsReader(self, self.learner.classifiers, key='version')
         self.published = -1  # sequence up to which policy weights were announced
         self.ends_at: State | None = None
         self.finished = False
@@ -169,31 +168,26 @@ class Trainer(Node):
             name: The agent.
             steps: Its stored step; None takes the newest there is.
         """
-        known = self.classifiers[name]
-        if steps is None:
-            wanted = max(known, default=-1)
-        else:
-            wanted = max(steps, 0) // self.sides[name].classifier.every
-            give_up = time.monotonic() + PATIENCE
-            while wanted not in known and not self.worker.stopping:
-                self.waiting = f'for classifier {wanted} of {name}'
-                self.receive(block=True)
-                if time.monotonic() > give_up:
-                    self.get_logger().warning(f'{self.waiting} for {PATIENCE:.0f} s: going on')
-                    wanted = max(known, default=-1)
-                    break
-            self.waiting = ''
-        if wanted not in known or wanted == self.using[name]:
-            return
-        message = known[wanted]
-        try:
-            load_into(self.learner.classifiers[name], Path(message.path), message.checksum)
-        except WeightsError as error:
-            self.get_logger().error(str(error))
-            return
-        self.using[name] = wanted
-        for version in [v for v in known if v < wanted]:
-            del known[version]
+        wanted = self.classifiers.newest(name)
+        if steps is not None:
+            wanted = self.wait_for_classifier(name, steps)
+        if wanted is not None:
+            self.classifiers.load(name, wanted)
+
+    def wait_for_classifier(self, name: str, steps: int) -> int | None:
+        """Return the version trained at a stored step, or the newest if it does not come."""
+        wanted = max(steps, 0) // self.sides[name].classifier.every
+        give_up = time.monotonic() + PATIENCE
+        while not self.classifiers.has(name, wanted):
+            self.waiting = f'for classifier {wanted} of {name}'
+            self.receive(block=True)
+            if self.worker.stopping:
+                return None
+            if time.monotonic() > give_up:
+                self.get_logger().warning(f'{self.waiting} for {PATIENCE:.0f} s: going on')
+                return self.classifiers.newest(name)
+        self.waiting = ''
+        return wanted
 
     def receive(self, block: bool) -> None:
         """Take messages out of the inbox; wait up to 0.1 s for the first one if asked to."""
@@ -214,8 +208,8 @@ class Trainer(Node):
             self.waiting = ''
         elif topic == 'step':
             joiner.add_step(record_of(message))
-        elif topic == 'weights/classifier' and message.agent in self.classifiers:
-            self.classifiers[message.agent][message.version] = message
+        elif topic == 'weights/classifier':
+            self.classifiers.take(message)
         elif topic == 'state':
             self.ends_at = message if message.mode == 'done' else None
 

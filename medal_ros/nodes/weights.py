@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rclpy.node import Node
-from torch import Tensor
+from torch import Tensor, nn
 
-from medal_ros.learning.weights import Written, save_tensors
+from medal_ros.learning.weights import WeightsError, Written, load_into, save_tensors
 from medal_ros.msg import Weights
 from medal_ros.nodes.qos import HISTORY
 
@@ -60,6 +60,48 @@ class WeightsPublisher:
             oldest = paths.popleft()
             if oldest not in paths:
                 oldest.unlink(missing_ok=True)
+
+
+class WeightsReader:
+    """Remembers which weights were announced, and loads the ones that are asked for.
+
+    Args:
+        node: Logs what cannot be loaded.
+        modules: The networks of each agent.
+        key: The field of the announcement by which weights are asked for.
+    """
+
+    def __init__(self, node: Node, modules: Mapping[str, nn.Module], key: str) -> None:
+        self.node, self.modules, self.key = node, modules, key
+        self.loaded: dict[str, Weights] = {}
+        self._known: dict[str, dict[int, Weights]] = {agent: {} for agent in modules}
+
+    def take(self, message: Weights) -> None:
+        """Remember an announcement."""
+        if message.agent in self._known:
+            self._known[message.agent][getattr(message, self.key)] = message
+
+    def has(self, agent: str, wanted: int) -> bool:
+        """Return whether these weights were announced."""
+        return wanted in self._known[agent]
+
+    def newest(self, agent: str) -> int | None:
+        """Return which weights are the newest; None while there are none."""
+        return max(self._known[agent], default=None)
+
+    def load(self, agent: str, wanted: int) -> None:
+        """Load announced weights; if they cannot be used, say so and keep the old ones."""
+        known = self._known[agent]
+        message, loaded = known[wanted], self.loaded.get(agent)
+        for older in [key for key in known if key < wanted]:
+            del known[older]
+        if loaded is None or loaded.path != message.path:
+            try:
+                load_into(self.modules[agent], Path(message.path), message.checksum)
+            except WeightsError as error:
+                self.node.get_logger().error(str(error), throttle_duration_sec=5.0)
+                return
+        self.loaded[agent] = message
 
 
 def announcement(
