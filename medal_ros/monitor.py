@@ -42,7 +42,9 @@ class Monitor:
             ) from None
         self.context = rclpy.Context()
         try:
-            rclpy.init(context=self.context, signal_handler_options=SignalHandlerOptions.NO)
+            rclpy.init(
+                args=[], context=self.context, signal_handler_options=SignalHandlerOptions.NO
+            )
         except RuntimeError as error:  # the message ends with places in ROS's own source
             raise UserError(str(error).split(', at /')[0]) from None
         self.node = rclpy.create_node('monitor', namespace=namespace, context=self.context)

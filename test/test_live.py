@@ -158,7 +158,8 @@ def test_the_panel_shows_everything_in_any_width(clock, width):
     for words in (
         'medal train', '9000 of 18000 (50%)', 'arm_reset: every 50 steps', '19.7 updates/s, 3 owed',
         '5 updates dropped', '100% at step 8000, best 100%  ▂▃▄▅▆▇██', '45% at step 8000',
-        '52% by demonstrations alone', '4 interventions', '0:05 so far', 'intervention 4 at step 100',
+        '52% by demonstrations alone', '4 interventions', '0:05 so far',
+        'intervention 4 at step 100',
     ):  # fmt: skip
         assert words in text
     bar = next(line for line in text.splitlines() if '━' in line)

@@ -72,11 +72,15 @@ class Agent:
         """Return the exploration noise of the moment (policies of form `noise`)."""
         return self.config.policy.noise(self.steps)
 
-    def warm_up(self) -> dict[str, float]:
-        """Clone the demonstrations for `cloning.warm_up` steps before practice begins."""
+    def warm_up(self, check: Callable[[], None] = lambda: None) -> dict[str, float]:
+        """Clone the demonstrations for `cloning.warm_up` steps before practice begins.
+
+        `check` is called before each step, and may raise to leave.
+        """
         cloner = Cloner(self.policy, self.config, self.demonstrations, self.name, self.rng)
         loss = 0.0
         for _ in range(self.config.cloning.warm_up):
+            check()
             loss = cloner.step()
         self.deployed.load_state_dict(self.policy.state_dict())
         return {'warm_up_loss': loss} if self.config.cloning.warm_up else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -51,9 +51,12 @@ class Learner:
             name: UpdateBudget(sides[name].agent.utd, sides[name].agent.max_owed) for name in AGENTS
         }
 
-    def warm_up(self) -> dict[str, dict[str, float]]:
-        """Clone the demonstrations before practice, where that is configured."""
-        return {name: agent.warm_up() for name, agent in self.agents.items()}
+    def warm_up(self, check: Callable[[], None] = lambda: None) -> dict[str, dict[str, float]]:
+        """Clone the demonstrations before practice, where that is configured.
+
+        `check` is called before each step, and may raise to leave.
+        """
+        return {name: agent.warm_up(check) for name, agent in self.agents.items()}
 
     def settle(self) -> Resolved | None:
         """Store the next step if all of it has arrived, and credit its updates to its agent."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -100,7 +101,7 @@ class Trainer(Node):
     # -- the worker thread ---------------------------------------------------------------------
 
     def practise(self) -> None:
-        for name, metrics in self.learner.warm_up().items():
+        for name, metrics in self.learner.warm_up(self.worker.check).items():
             self.log(name, metrics)
         self.publish_weights(0)
         while not self.worker.stopping:
@@ -297,12 +298,18 @@ class Trainer(Node):
         while self.learner.settle() is not None:
             pass
         self.learner.replay.store.flush()
-        print(f'{self.learner.steps} steps are safe, saving the networks', flush=True)
+        say(f'{self.learner.steps} steps are safe, saving the networks')
         self.save_training_state()
         self.weights.close()
         self.board.close()
         self.learner.replay.store.trim(self.learner.replay.counts)
-        print(f'run saved in {time.monotonic() - started:.1f} s', flush=True)  # ROS has ended
+        say(f'run saved in {time.monotonic() - started:.1f} s')
+
+
+def say(words: str) -> None:
+    """Print, for ROS has ended; a run is saved even if nobody listens any more."""
+    with suppress(OSError):
+        print(words, flush=True)
 
 
 def record_of(message: Step) -> StepRecord:

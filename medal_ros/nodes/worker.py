@@ -71,6 +71,8 @@ class Worker:
         except Stopped:
             return
         except Exception as error:
+            if isinstance(error, RuntimeError) and not rclpy.ok():
+                return  # a signal ended ROS while something was being published
             self.failed = True
             logger, what = self.node.get_logger(), str(error)
             if not isinstance(error, UserError):
