@@ -60,7 +60,6 @@ def measure(name: str, options: argparse.Namespace, folder: Path) -> None:
     flushed = milliseconds(replay.store.flush, 1)[0]
     frame = int(np.prod(spaces.frame_shape)) + 4 * spaces.proprio
     needed = replay.counts.frames * frame + steps * 4 * spaces.action
-    on_disk = sum(512 * path.stat().st_blocks for path in folder.iterdir())
     rng = np.random.default_rng(0)
 
     def draw() -> np.ndarray:
@@ -69,10 +68,12 @@ def measure(name: str, options: argparse.Namespace, folder: Path) -> None:
     sampled = milliseconds(lambda: replay.batch(draw()), options.repeats)
     batch = replay.batch(draw())
     shifted = milliseconds(lambda: random_shift(batch.frames, 4, rng), options.repeats)
+    replay.store.trim(replay.counts)  # what a run does when it ends
+    on_disk = sum(512 * path.stat().st_blocks for path in folder.iterdir())
     print(f'\n{name}: {spaces.height}x{spaces.width}x{spaces.channels}, {steps} steps')
     print(f'  frames and numbers   {needed / 1e6:9.2f} MB in {replay.counts.frames} frames')
     print(f'  stored               {replay.bytes / 1e6:9.2f} MB ({replay.bytes / needed - 1:+.2%})')
-    print(f'  on disk              {on_disk / 1e6:9.2f} MB ({on_disk / needed - 1:+.2%})')
+    print(f'  on disk, when ended  {on_disk / 1e6:9.2f} MB ({on_disk / needed - 1:+.2%})')
     p99 = np.quantile(appended, 0.99)
     print(f'  append a step        {statistics.median(appended):9.3f} ms (p99 {p99:.3f})')
     print(f'  wait for the disk    {flushed:9.1f} ms for all of it')
