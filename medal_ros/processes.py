@@ -16,6 +16,8 @@ from medal_ros.bringup import NodeSpec
 
 PR_SET_PDEATHSIG = 1
 ROS_PREFIX = re.compile(r'^\[[A-Z]+\] \[[\d.]+\] \[[^]]*\]: ')  # severity, time, logger
+# By itself; or all was closed, and only ROS did not let go (nodes/run.py).
+ENDED = (0, -signal.SIGALRM)
 PATIENCE = 3.0  # seconds between two lines about nodes that are still saving
 
 
@@ -67,7 +69,7 @@ class Processes:
             if status is not None:
                 del self.running[name]
                 self.statuses[name] = status
-                if status != 0:
+                if status not in ENDED:
                     raise ProcessFailed(self._explain(name, status))
         return self.statuses
 

@@ -14,6 +14,8 @@ from rclpy.node import Node
 
 from medal_ros.errors import UserError
 
+GOODBYE = 2.0  # seconds that ROS may take to let go; then SIGALRM ends the process
+
 
 def run(factory: Callable[[], Node]) -> None:
     """Make one node and spin it; SIGINT and SIGTERM end it with status 0.
@@ -51,9 +53,14 @@ def run(factory: Callable[[], Node]) -> None:
             if hasattr(node, 'close'):
                 node.close()
         finally:
+            # Everything of ours is closed. Fast DDS, taking a participant apart, can wait for
+            # its own thread for ever, and lets nothing in Python run meanwhile.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_REAL, GOODBYE)
             if node is not None:
                 node.destroy_node()
             rclpy.try_shutdown()
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
             gc.freeze()  # else Python's exit searches all of torch for garbage: 0.4 s of work
     worker = getattr(node, 'worker', None)
     if worker is not None and worker.failed:
