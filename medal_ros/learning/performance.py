@@ -25,6 +25,17 @@ def tune(threads: int) -> None:
         pass  # another C library: slower, and nothing else
 
 
-def be_nice(level: int) -> None:
-    """Give way to the control loop: lower this process's priority to at least `level`."""
+def be_nice(level: int, on_clock: bool = False) -> None:
+    """Give way to the control loop.
+
+    The control loop is several processes long, and even the nicest of the others may finish its
+    slice of some milliseconds before each of them runs. On a robot's clock that is too much:
+    SCHED_IDLE gives way at once. It asks for no privilege.
+
+    Args:
+        level: The priority of this thread, and of those that it starts, becomes at least this.
+        on_clock: Run only where nobody else wants to.
+    """
     os.nice(max(0, level - os.nice(0)))
+    if on_clock and hasattr(os, 'SCHED_IDLE'):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

@@ -63,7 +63,7 @@ class Evaluator(Node):
     def __init__(self) -> None:
         super().__init__('evaluator', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, EvaluatorConfig)
-        be_nice(19)
+        be_nice(19, on_clock=c.graph.rate > 0 and not c.checkpoint)
         tune(1)
         self.folder = RunFolder(Path(c.folder))
         self.record = RunRecord(task=c.task, preset=c.preset, seed=c.seed)

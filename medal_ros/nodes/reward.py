@@ -41,7 +41,7 @@ class RewardNode(Node):
     def __init__(self) -> None:
         super().__init__('reward', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, NodeConfig)
-        be_nice(5)
+        be_nice(5, on_clock=c.graph.rate > 0)
         tune(1)
         self.folder = RunFolder(Path(c.folder))
         sides = {name: getattr(c, name) for name in AGENTS}

@@ -48,7 +48,7 @@ class Trainer(Node):
     def __init__(self) -> None:
         super().__init__('trainer', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, NodeConfig)
-        be_nice(10)
+        be_nice(10, on_clock=c.graph.rate > 0)
         tune(c.graph.threads)
         self.sides = {name: getattr(c, name) for name in AGENTS}
         self.folder = RunFolder(Path(c.folder))
