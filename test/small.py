@@ -73,7 +73,7 @@ def replay(steps=20, spaces=SPACES, agents=('forward', 'backward'), segment=5, s
         stored.add_frame(frame, rng.uniform(-1, 1, spaces.proprio))
         if step < steps:
             name = agents[step // segment % len(agents)]
-            stored.add_step(name, rng.uniform(-1, 1, spaces.action), float(step % 2))
+            stored.add_step(name, rng.uniform(-1, 1, spaces.action), (step % 2, step % 3 == 0))
     return stored
 
 

@@ -47,7 +47,7 @@ def test_rewards_are_of_the_clean_next_state_for_demonstrations_too():
 def test_task_reward_is_the_stored_one_and_one_at_the_end_of_a_demonstration():
     it = agent(reward='task', batch=400, demonstrations=200)
     batch, rewards = it.sample(replay(), lambda *_: pytest.fail('the classifier was asked'))
-    assert (rewards[:200].numpy() == batch.task_rewards[:200]).all()
+    assert (rewards[:200].numpy() == batch.task_rewards[:200, 0]).all()
     last = (batch.next_frames[200:] == demonstration().frames[-1]).all((1, 2, 3))
     assert 10 < last.sum() < 60
     assert (rewards[200:].numpy() == last).all()

@@ -14,6 +14,7 @@ from medal_ros.learning.demonstrations import (
     FORMAT,
     DemonstrationError,
     as_replay,
+    check,
     load_demonstration,
     load_demonstrations,
     save_demonstration,
@@ -237,4 +238,20 @@ def test_as_replay_never_bridges_two_demonstrations():
     assert (batch.frames == np.stack([shown[0].frames[2], shown[1].frames[0]])).all()
     assert (batch.next_frames == np.stack([shown[0].frames[3], shown[1].frames[1]])).all()
     assert (batch.actions == np.stack([shown[0].actions[2], shown[1].actions[0]])).all()
-    assert replay.store.task_rewards[[0, 1, 2, 4, 5, 6, 7]].tolist() == [0, 0, 1, 0, 0, 0, 1]
+    rewards = replay.store.task_rewards[[0, 1, 2, 4, 5, 6, 7]]
+    assert rewards[:, 0].tolist() == [0, 0, 1, 0, 0, 0, 1]
+    assert not rewards[:, 1].any()
+
+
+def test_task_rewards_are_kept_where_a_stand_in_gives_them(tmp_path):
+    rewards = np.array([[0, 1], [1, 0], [0.5, 0.25]], np.float32)
+    path = save_demonstration(
+        dataclasses.replace(demonstration(3), task_rewards=rewards), tmp_path, 0
+    )
+    loaded = load_demonstration(path)
+    assert (loaded.task_rewards == rewards).all()
+    check(loaded, 'toy', SPACES, 2, 'it')
+    replay = as_replay([loaded], 'forward', SPACES)
+    assert (replay.store.task_rewards[:3] == rewards).all()
+    with pytest.raises(DemonstrationError, match=r'task_rewards are float32\[3, 1\]'):
+        check(dataclasses.replace(loaded, task_rewards=rewards[:, :1]), 'toy', SPACES, 2, 'it')

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from medal_ros.learning.joiner import Resolved, StepJoiner, StepRecord
-from medal_ros.learning.replay import FrameStore, Replay
+from medal_ros.learning.replay import NO_REWARDS, FrameStore, Replay
 from medal_ros.spaces import Spaces
 
 SPACES = Spaces(cameras=('third',), height=3, width=3, proprio=1, action=2)
@@ -20,9 +20,9 @@ def observation(n, proprio=None):
     return n, frame, np.array([n if proprio is None else proprio], np.float32)
 
 
-def step(n, source='policy', agent='forward', action=None, boundary=False, reward=float('nan')):
+def step(n, source='policy', agent='forward', action=None, boundary=False, rewards=NO_REWARDS):
     action = np.array([n, -n] if action is None else action, np.float32)
-    return StepRecord(n, source, agent, action, boundary, reward)
+    return StepRecord(n, source, agent, action, boundary, rewards)
 
 
 def join(*messages):
@@ -161,9 +161,9 @@ def test_topics_may_run_ahead_of_each_other():
 
 
 def test_the_task_reward_travels_along():
-    joiner, _ = join(0, step(0, reward=1.0), 1, step(1), 2)
-    assert joiner.replay.store.task_rewards[0] == 1.0
-    assert np.isnan(joiner.replay.store.task_rewards[1])
+    joiner, _ = join(0, step(0, rewards=(1.0, 0.0)), 1, step(1), 2)
+    assert joiner.replay.store.task_rewards[0].tolist() == [1.0, 0.0]
+    assert np.isnan(joiner.replay.store.task_rewards[1]).all()
 
 
 # -- whatever the order and the losses -------------------------------------------------------------

@@ -23,7 +23,7 @@ def practice():
     for number, agent in enumerate(['forward', 'forward', None, 'backward', 'forward', None]):
         add(replay, number)
         if agent:
-            replay.add_step(agent, np.array([number, -number]), number / 10)
+            replay.add_step(agent, np.array([number, -number]), (number / 10, 1.0))
     return replay
 
 
@@ -34,7 +34,7 @@ def test_a_batch_by_hand(practice):
     assert batch.proprio.tolist() == [[4, 4], [0, 0]]
     assert batch.next_proprio.tolist() == [[5, 5], [1, 1]]
     assert batch.actions.tolist() == [[4, -4], [0, 0]]
-    assert batch.task_rewards == pytest.approx([0.4, 0.0])
+    assert batch.task_rewards == pytest.approx(np.array([[0.4, 1.0], [0.0, 1.0]]))
     assert batch.frames.dtype == batch.next_frames.dtype == np.uint8
 
 
@@ -79,7 +79,7 @@ def test_at_most_one_percent_over_frames_and_numbers():
         if number < 1000:
             replay.add_step('forward', np.zeros(3))
     needed = 1001 * (48 * 48 * 3 + 4 * 3) + 1000 * 4 * 3
-    assert replay.bytes == 1001 * (48 * 48 * 3 + 4 * (3 + 3 + 1)) + 1000 * 8
+    assert replay.bytes == 1001 * (48 * 48 * 3 + 4 * (3 + 3 + 2)) + 1000 * 8
     assert needed < replay.bytes < 1.01 * needed
 
 
@@ -97,7 +97,7 @@ def test_full_store_says_so_and_stays_consistent():
 
 def test_a_reader_sees_what_the_writer_wrote_after_it_opened(tmp_path):
     writer = Replay(FrameStore(SPACES, 10, tmp_path))
-    reader = Replay(FrameStore(SPACES, 10, tmp_path, write=False))
+    reader = Replay(FrameStore(SPACES, 10, tmp_path, mode='r'))
     for number in range(3):
         add(writer, number)
         if number < 2:
@@ -112,7 +112,7 @@ def test_a_reader_sees_what_the_writer_wrote_after_it_opened(tmp_path):
 
 def test_a_reader_cannot_write(tmp_path):
     FrameStore(SPACES, 4, tmp_path)
-    reader = Replay(FrameStore(SPACES, 4, tmp_path, write=False))
+    reader = Replay(FrameStore(SPACES, 4, tmp_path, mode='r'))
     with pytest.raises(ValueError, match='read-only'):
         add(reader, 0)
 
@@ -121,12 +121,12 @@ def test_a_reader_cannot_write(tmp_path):
 def test_a_reader_refuses_a_store_of_another_size(tmp_path, capacity):
     FrameStore(SPACES, 4, tmp_path)
     with pytest.raises(ValueError, match=rf'frames.bin is not a replay store of {capacity} frames'):
-        FrameStore(SPACES, capacity, tmp_path, write=False)
+        FrameStore(SPACES, capacity, tmp_path, mode='r')
 
 
 def test_a_reader_refuses_a_folder_without_a_store(tmp_path):
     with pytest.raises(ValueError, match=r'frames.bin is not a replay store'):
-        FrameStore(SPACES, 4, tmp_path / 'none', write=False)
+        FrameStore(SPACES, 4, tmp_path / 'none', mode='r')
 
 
 def test_flushed_files_hold_everything(tmp_path):

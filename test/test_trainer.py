@@ -115,7 +115,7 @@ def test_the_store_holds_what_was_sent_and_nothing_that_is_doubtful(world):
     world.start(agent__learn_after=1000)
     nothing = np.array([0.1, np.nan], np.float32)
     for n in range(10):
-        world.do(n, 'forward' if n < 5 else 'backward', task_reward=array('f', [n % 2]))
+        world.do(n, 'forward' if n < 5 else 'backward', task_rewards=array('f', [n % 2, 0.5]))
     world.see(0, 10)  # steps may come before their observations
     world.do(10, action=nothing)
     world.do(11)
@@ -155,7 +155,7 @@ def _check_store(world: World, expected: list[int]) -> None:
     frames = world.column('frames', np.uint8, SPACES.frame_shape)
     actions = world.column('actions', np.float32, (SPACES.action,))
     proprio = world.column('proprio', np.float32, (SPACES.proprio,))
-    rewards = world.column('task_rewards', np.float32)
+    rewards = world.column('task_rewards', np.float32, (2,))
     lists = {name: world.column(name, np.int64) for name in AGENTS}
     forward = [n for n in expected if not 5 <= n < 10]
     for name, numbers in (('forward', forward), ('backward', range(5, 10))):
@@ -166,7 +166,7 @@ def _check_store(world: World, expected: list[int]) -> None:
             assert (frames[i + 1] == world.frames[n + 1]).all(), n
             assert (proprio[i] == world.proprio[n]).all()
             assert (actions[i] == world.actions[n]).all()
-            assert rewards[i] == n % 2 if n < 10 else np.isnan(rewards[i])
+            assert (rewards[i] == [n % 2, 0.5]).all() if n < 10 else np.isnan(rewards[i]).all()
     assert not frames[21:].any()
 
 

@@ -117,7 +117,8 @@ class Agent:
         )
         batch = Batch(*(np.concatenate(pair) for pair in zip(practice, shown, strict=True)))
         if c.reward == 'task':
-            rewards = torch.from_numpy(np.nan_to_num(batch.task_rewards))
+            own = batch.task_rewards[:, AGENTS.index(self.name)]
+            rewards = torch.from_numpy(np.nan_to_num(own))
         else:
             rewards = reward(self._tensor(batch.next_frames), self._tensor(batch.next_proprio))
         return batch, rewards.to(self.device)

@@ -1,8 +1,10 @@
 """Demonstrations on disk: one safetensors file each, readable without executing anything.
 
 A file holds `frames` `(steps + 1, height, width, channels)` uint8, `proprio` `(steps + 1, n)`
-float32 and `actions` `(steps, m)` float32, and as text: `format`, `task`, `direction` and
-`cameras` (comma-separated, in channel order). Files are named `<direction>_<number>.safetensors`.
+float32 and `actions` `(steps, m)` float32; from a stand-in also `task_rewards` `(steps, 2)`
+float32, its own for doing and for undoing the task. As text it holds `format`, `task`,
+`direction` and `cameras` (comma-separated, in channel order). Files are named
+`<direction>_<number>.safetensors`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from medal_ros.learning.replay import FrameStore, Replay
 from medal_ros.spaces import AGENTS, Spaces
 
 FORMAT = 'medal_ros demonstration 1'
+REQUIRED, OPTIONAL = ('frames', 'proprio', 'actions'), 'task_rewards'
 MAX_BYTES = 2 << 30
 
 
@@ -36,6 +39,7 @@ class Demonstration:
     frames: np.ndarray
     proprio: np.ndarray
     actions: np.ndarray
+    task_rewards: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -46,14 +50,15 @@ def save_demonstration(demonstration: Demonstration, folder: Path, number: int) 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f'{demonstration.direction}_{number:03d}.safetensors'
     partial = path.with_suffix('.partial')
-    tensors = {k: getattr(demonstration, k) for k in ('frames', 'proprio', 'actions')}
+    tensors = {k: getattr(demonstration, k) for k in (*REQUIRED, OPTIONAL)}
     text = {
         'format': FORMAT,
         'task': demonstration.task,
         'direction': demonstration.direction,
         'cameras': ','.join(demonstration.cameras),
     }
-    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, partial, text)
+    arrays = {k: np.ascontiguousarray(v) for k, v in tensors.items() if v is not None}
+    save_file(arrays, partial, text)
     partial.replace(path)
     return path
 
@@ -72,7 +77,7 @@ def load_demonstration(path: Path) -> Demonstration:
         with safe_open(path, 'numpy') as file:
             text = file.metadata() or {}
             names = set(file.keys())
-            if text.get('format') != FORMAT or names != {'frames', 'proprio', 'actions'}:
+            if text.get('format') != FORMAT or names - {OPTIONAL} != set(REQUIRED):
                 raise DemonstrationError(f'{path} is not a demonstration ({FORMAT!r})')
             tensors = {name: file.get_tensor(name) for name in names}
     except (TypeError, AttributeError):
@@ -104,6 +109,8 @@ def check(demonstration: Demonstration, task: str, spaces: Spaces, least: int, n
         'proprio': ((length + 1, spaces.proprio), np.float32),
         'actions': ((length, spaces.action), np.float32),
     }
+    if d.task_rewards is not None:
+        expected[OPTIONAL] = (length, len(AGENTS)), np.float32
     for key, (shape, dtype) in expected.items():
         array = getattr(d, key)
         if array.shape != shape or array.dtype != dtype:
@@ -146,13 +153,18 @@ def load_demonstrations(
 def as_replay(demonstrations: list[Demonstration], agent: str, spaces: Spaces) -> Replay:
     """Return the demonstrations as steps of one agent, to sample batches from.
 
-    They were kept because they succeeded, so the task's own reward is 1 for each last step.
+    Where the task's own rewards were not recorded, its last step has one: a demonstration was kept
+    because it succeeded.
     """
     frames = sum(len(d.frames) for d in demonstrations)
     replay = Replay(FrameStore(spaces, frames))
     for d in demonstrations:
+        rewards = d.task_rewards
+        if rewards is None:
+            rewards = np.zeros((len(d), len(AGENTS)), np.float32)
+            rewards[-1, AGENTS.index(d.direction)] = 1.0
         for i, (frame, proprio) in enumerate(zip(d.frames, d.proprio, strict=True)):
             replay.add_frame(frame, proprio)
             if i < len(d):
-                replay.add_step(agent, d.actions[i], float(i == len(d) - 1))
+                replay.add_step(agent, d.actions[i], rewards[i])
     return replay

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medal_ros.learning.replay import Replay
+from medal_ros.learning.replay import NO_REWARDS, Replay
 from medal_ros.spaces import AGENTS
 
 
@@ -25,7 +25,7 @@ class StepRecord:
     agent: str
     action: np.ndarray
     boundary: bool = False
-    task_reward: float = float('nan')
+    task_rewards: tuple[float, float] = NO_REWARDS  # of doing, of undoing the task
 
 
 class Resolved(NamedTuple):
@@ -98,7 +98,7 @@ class StepJoiner:
     def _store(self, step: StepRecord, before: tuple, after: tuple) -> None:
         if self._tail != step.sequence:
             self.replay.add_frame(*before)
-        self.replay.add_step(step.agent, step.action, step.task_reward)
+        self.replay.add_step(step.agent, step.action, step.task_rewards)
         self.replay.add_frame(*after)
         self._tail = step.sequence + 1
 

@@ -16,9 +16,14 @@ import numpy as np
 
 from medal_ros.spaces import AGENTS, Spaces
 
+NO_REWARDS = (np.nan, np.nan)  # on a robot, nobody but the classifiers judges
+
 
 class Batch(NamedTuple):
-    """Transitions. Frames `(batch, height, width, channels)` uint8; the rest float32."""
+    """Transitions. Frames `(batch, height, width, channels)` uint8; the rest float32.
+
+    `task_rewards` are `(batch, 2)`: the stand-in's own, for doing and for undoing the task.
+    """
 
     frames: np.ndarray
     proprio: np.ndarray
@@ -35,34 +40,34 @@ class FrameStore:
         spaces: Shapes of observations and actions.
         capacity: Frames that fit.
         folder: Where the files lie; None keeps everything in memory.
-        write: Make the files, or open existing ones for reading.
+        mode: Of the files: `'w+'` makes them anew, `'r'` reads and `'r+'` goes on with those there.
 
     Raises:
         ValueError: The files are not there or do not have the size of this store.
     """
 
     def __init__(
-        self, spaces: Spaces, capacity: int, folder: Path | None = None, write: bool = True
+        self, spaces: Spaces, capacity: int, folder: Path | None = None, mode: str = 'w+'
     ) -> None:
-        self.capacity, self.folder, self.write = capacity, folder, write
-        if folder is not None and write:
+        self.capacity, self.folder, self.mode = capacity, folder, mode
+        if folder is not None and mode == 'w+':
             folder.mkdir(parents=True, exist_ok=True)
         self.frames = self._array('frames', (capacity, *spaces.frame_shape), np.uint8)
         self.proprio = self._array('proprio', (capacity, spaces.proprio), np.float32)
         self.actions = self._array('actions', (capacity, spaces.action), np.float32)
-        self.task_rewards = self._array('task_rewards', (capacity,), np.float32)
+        self.task_rewards = self._array('task_rewards', (capacity, len(AGENTS)), np.float32)
         self.steps = {name: self._array(name, (capacity,), np.int64) for name in AGENTS}
 
     def _array(self, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
         if self.folder is None:
             return np.zeros(shape, dtype)
         path = self.folder / f'{name}.bin'
-        if self.write:
+        if self.mode == 'w+':
             return np.memmap(path, dtype, 'w+', shape=shape)  # sparse: costs what is written
         wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if not path.is_file() or path.stat().st_size != wanted:
             raise ValueError(f'{path} is not a replay store of {self.capacity} frames')
-        return np.memmap(path, dtype, 'r', shape=shape)
+        return np.memmap(path, dtype, self.mode, shape=shape)
 
     def flush(self) -> None:
         """Wait until everything written so far is on the disk."""
@@ -118,7 +123,9 @@ class Replay:
         self.store.proprio[index] = proprio
         self.counts.frames += 1
 
-    def add_step(self, agent: str, action: np.ndarray, task_reward: float = np.nan) -> None:
+    def add_step(
+        self, agent: str, action: np.ndarray, task_rewards: tuple[float, float] = NO_REWARDS
+    ) -> None:
         """Record that an agent acted at the newest frame; the next frame must be its result.
 
         Raises:
@@ -127,7 +134,7 @@ class Replay:
         self._require_room()
         index = self.counts.frames - 1
         self.store.actions[index] = action
-        self.store.task_rewards[index] = task_reward
+        self.store.task_rewards[index] = task_rewards
         count = self.counts.of(agent)
         self.store.steps[agent][count] = index
         setattr(self.counts, agent, count + 1)

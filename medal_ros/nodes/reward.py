@@ -101,7 +101,7 @@ class RewardNode(Node):
         """Run every event that the stored steps have made due."""
         if self.replay is None:
             capacity = self.folder.replay_capacity(self.config.steps)
-            store = FrameStore(self.config.spaces, capacity, self.folder.replay, write=False)
+            store = FrameStore(self.config.spaces, capacity, self.folder.replay, mode='r')
             self.replay = Replay(store)
         self.replay.counts = Counts(stored.frames, stored.forward, stored.backward)
         for name, trainer in self.trainers.items():

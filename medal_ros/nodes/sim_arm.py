@@ -166,8 +166,8 @@ class SimArm(Node):
         message.segment, message.index = execution.segment, execution.index
         message.boundary = execution.boundary
         message.action = array('f', execution.action.tobytes())
-        done = self.world.undone() if execution.agent == 'backward' else self.world.succeeded()
-        message.task_reward = array('f', (float(done),))
+        done = self.world.succeeded(), self.world.undone()
+        message.task_rewards = array('f', map(float, done))
         self.steps.publish(message)
 
 

@@ -24,7 +24,7 @@ from medal_ros.learning.demonstrations import load_demonstrations
 from medal_ros.learning.joiner import StepRecord
 from medal_ros.learning.learner import Learner
 from medal_ros.learning.performance import be_nice, tune
-from medal_ros.learning.replay import FrameStore
+from medal_ros.learning.replay import NO_REWARDS, FrameStore
 from medal_ros.learning.weights import save_tensors
 from medal_ros.msg import Learner as LearnerStatus
 from medal_ros.msg import Observation, State, Step, Stored, Weights
@@ -314,11 +314,9 @@ def say(words: str) -> None:
 
 def record_of(message: Step) -> StepRecord:
     """Return a step message as the record that replay is built from."""
-    reward = message.task_reward[0] if len(message.task_reward) else float('nan')
-    action = np.array(message.action, np.float32)
-    return StepRecord(
-        message.sequence, message.source, message.agent, action, message.boundary, reward
-    )
+    m, action = message, np.array(message.action, np.float32)
+    rewards = tuple(m.task_rewards) if len(m.task_rewards) == len(AGENTS) else NO_REWARDS
+    return StepRecord(m.sequence, m.source, m.agent, action, m.boundary, rewards)
 
 
 def main() -> None:
