@@ -22,10 +22,10 @@ class Counter(TaskEnv):
     """
 
     spaces = Spaces(cameras=('a', 'b'), height=2, width=3, proprio=1, action=1)
-    horizon = 4
+    control_steps = 4
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, pixels=0, repeat=1):
+        super().__init__(pixels=pixels, repeat=repeat)
         self.closed = False
         OPENED.append(self)
 

@@ -3,6 +3,10 @@
 Takes decisions (`state`) and actions (`action`), executes one step for every sequence number,
 says what it executed (`step`) and shows the result: one image per camera and `robot_state`.
 In lockstep the next observation follows the step at once; with a rate, the clock.
+
+A world with several goals draws a new one when a segment starts (`TaskEnv.begin_segment`). The
+decision that starts a segment answers an observation that was shown before it, so the first
+observation of a segment still shows the goal of the segment before; all others show the new one.
 """
 
 from __future__ import annotations
@@ -56,6 +60,7 @@ class SimArm(Node):
         self.stepped_at = time.monotonic()
         self.stepped = False  # with a rate: this observation has its step, the next one is not due
         self.reset_wanted = False
+        self.segment: int | None = None  # of the newest step of a policy
         self.view = SimView(self, spaces.cameras, c.publish_truth)
         self.steps = self.create_publisher(Step, 'step', HISTORY)
         self.create_subscription(State, 'state', self.commands.put, STREAM)
@@ -133,6 +138,9 @@ class SimArm(Node):
             if execution.source == 'script':
                 self.world.reset_arm(self.config.arm_reset_pose)
             else:
+                if execution.segment != self.segment:
+                    self.segment = execution.segment
+                    self.world.begin_segment(execution.agent)
                 self.world.step(execution.action)
             self.finish(execution)
 

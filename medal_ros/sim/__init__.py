@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import gymnasium as gym
 
 from medal_ros.errors import UserError
 from medal_ros.sim.task import TaskEnv
+
+os.environ.setdefault('MUJOCO_GL', 'egl')  # MuJoCo reads it when a task first imports it
 
 TASKS = {
     'tabletop_quick': 'medal_ros.sim.tabletop:TabletopQuick',
@@ -25,9 +29,20 @@ def task_class(task: str) -> type[TaskEnv]:
     return gym.envs.registration.load_env_creator(TASKS[task])
 
 
-def make(task: str, seed: int | None = None) -> TaskEnv:
-    """Return a task's environment, reset once with the seed."""
-    environment = task_class(task)()
+def make(task: str, seed: int | None = None, pixels: int = 0, repeat: int = 1) -> TaskEnv:
+    """Return a task's environment, reset once with the seed.
+
+    Args:
+        task: Name of a stand-in task.
+        seed: Seeds the world; None: from the operating system.
+        pixels: Rows and columns of every image; 0: the task's own.
+        repeat: Control steps for which one `step` executes its action.
+
+    Raises:
+        UserError: There is no such task.
+        ValueError: `pixels` or `repeat` is out of range.
+    """
+    environment = task_class(task)(pixels=pixels, repeat=repeat)
     environment.reset(seed=seed)
     return environment
 

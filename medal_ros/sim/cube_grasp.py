@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 import numpy as np
 
-from medal_ros.sim.panda import HOME, Panda, camera
-from medal_ros.sim.task import Observation, TaskEnv
+from medal_ros.sim.hand import Hand
+from medal_ros.sim.panda import HOME, Panda
+from medal_ros.sim.scene import camera
+from medal_ros.sim.task import Observation, Snapshot, TaskEnv
 from medal_ros.spaces import Spaces
 
 LOW = np.array([0.42, -0.16, 0.015])  # where the tool may be commanded, metres, base frame
@@ -72,11 +75,14 @@ class CubeGrasp(TaskEnv):
     """
 
     spaces = Spaces(cameras=('wrist', 'third'), height=100, width=100, proprio=4, action=4)
-    horizon = 100
+    control_steps = 100
+    demonstration_counts: ClassVar[dict[str, int]] = {'forward': 50, 'backward': 50}
 
-    def __init__(self, render_mode: str | None = 'rgb_array') -> None:
-        super().__init__(render_mode)
-        self.arm = Panda(_world(), LOW, HIGH)
+    def __init__(
+        self, render_mode: str | None = 'rgb_array', pixels: int = 0, repeat: int = 1
+    ) -> None:
+        super().__init__(render_mode, pixels, repeat)
+        self.arm = Panda(_world(), LOW, HIGH, offscreen=self.spaces.height)
         self._cube = self.arm.model.geom('cube').id
         self._cube_joint = self.arm.model.joint('cube').qposadr[0]
         self._rest = self.arm.inverse(REST, HOME, iterations=100)
@@ -148,6 +154,12 @@ class CubeGrasp(TaskEnv):
             self.arm.move_joints(self.arm.data.ctrl[:7] + way / steps, closed=False)
         self._stay(3, closed=False)
 
+    def _save(self) -> Snapshot:
+        return {'physics': self.arm.state}
+
+    def _load(self, snapshot: Snapshot) -> None:
+        self.arm.state = snapshot['physics']
+
     def succeeded(self) -> bool:
         """Whether the cube's centre is above `LIFTED` and both fingers touch it."""
         return bool(self.object_position()[2] > LIFTED and self._held())
@@ -187,14 +199,14 @@ class CubeGrasp(TaskEnv):
 
         Backward picks the cube up first where it is not held, as after an arm reset.
         """
-        hand = _Hand(rng)
+        hand = Hand(rng, MAX_STEP, self.repeat)
         yield from self._lift(hand) if direction == 'forward' else self._put_back(hand)
 
-    def _lift(self, hand: _Hand) -> Iterator[np.ndarray]:
+    def _lift(self, hand: Hand) -> Iterator[np.ndarray]:
         yield from self._grasp(hand, height=hand.rng.uniform(LIFTED + 0.05, HIGH[2] - 0.04))
-        yield from hand.wait(5, closed=True)
+        yield from hand.wait(5 * self.repeat, closed=True)
 
-    def _grasp(self, hand: _Hand, height: float) -> Iterator[np.ndarray]:
+    def _grasp(self, hand: Hand, height: float) -> Iterator[np.ndarray]:
         for _ in range(5):  # a grasp may slip
             if not self._held():
                 yield from self._rise(hand)
@@ -206,7 +218,7 @@ class CubeGrasp(TaskEnv):
             if self._held():
                 return
 
-    def _put_back(self, hand: _Hand) -> Iterator[np.ndarray]:
+    def _put_back(self, hand: Hand) -> Iterator[np.ndarray]:
         if not self._held():
             yield from self._grasp(hand, height=ABOVE)
         spot = self._spot(hand.rng)
@@ -219,9 +231,9 @@ class CubeGrasp(TaskEnv):
         yield from self._rise(hand)
         goal = self._beside(hand.rng)
         yield from self._follow(hand, lambda: goal, 0.015)
-        yield from hand.wait(5, closed=False)
+        yield from hand.wait(5 * self.repeat, closed=False)
 
-    def _rise(self, hand: _Hand) -> Iterator[np.ndarray]:
+    def _rise(self, hand: Hand) -> Iterator[np.ndarray]:
         goal = np.array([*self.arm.position[:2], max(ABOVE, self.arm.position[2])])
         return self._follow(hand, lambda: goal, 0.015)
 
@@ -240,7 +252,7 @@ class CubeGrasp(TaskEnv):
 
     def _follow(
         self,
-        hand: _Hand,
+        hand: Hand,
         goal: Callable[[], np.ndarray],
         tolerance: float,
         closed: bool = False,
@@ -252,28 +264,3 @@ class CubeGrasp(TaskEnv):
             if np.linalg.norm(way) < tolerance:
                 return
             yield hand.towards(way, closed)
-
-
-class _Hand:
-    """Actions as a person's hand makes them: its own pace, a wander that fades near the goal."""
-
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
-        self.pace = rng.uniform(0.7, 1.0)
-        self.wander = np.zeros(3)
-
-    def towards(self, way: np.ndarray, closed: bool) -> np.ndarray:
-        """Return an action along `way`, metres `(3,)`."""
-        distance = np.linalg.norm(way)
-        self.wander = 0.7 * self.wander + self.rng.normal(0.0, 0.15, 3)
-        speed = way / MAX_STEP * min(1.0, self.pace * MAX_STEP / max(distance, 1e-6))
-        return self._action(speed + self.wander * min(1.0, distance / 0.06), closed)
-
-    def wait(self, steps: int, closed: bool) -> Iterator[np.ndarray]:
-        """Yield actions that stay, apart from a tremor, and hold the jaw open or closed."""
-        for _ in range(steps):
-            yield self._action(self.rng.normal(0.0, 0.03, 3), closed)
-
-    def _action(self, motion: np.ndarray, closed: bool) -> np.ndarray:
-        grip = self.rng.uniform(0.7, 1.0) * (1 if closed else -1)
-        return np.clip([*motion, grip], -1.0, 1.0).astype(np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from medal_ros.learning.demonstrations import Demonstration
@@ -11,27 +13,42 @@ from medal_ros.spaces import AGENTS
 ATTEMPTS = 20
 
 
-def record(environment: TaskEnv, task: str, count: int, seed: int) -> list[Demonstration]:
-    """Record `count` forward and as many backward demonstrations, in turn.
+def record(
+    environment: TaskEnv, task: str, count: int | Mapping[str, int], seed: int
+) -> list[Demonstration]:
+    """Record forward and backward demonstrations, in turn.
 
     As a person would, the world is set up once and then the task is done and undone in turn; the
     arm starts each demonstration from a wide random pose, so that either policy learns to
     approach. An attempt that fails is not kept.
 
+    Args:
+        environment: The world.
+        task: Its name.
+        count: Demonstrations of either direction, or of each, `{direction: n}`. Where one
+            direction needs more, the other goes on to be done and is not kept.
+        seed: Seeds the world and the expert.
+
     Raises:
         RuntimeError: The expert failed too often.
     """
+    wanted = count if isinstance(count, Mapping) else dict.fromkeys(AGENTS, count)
     rng = np.random.default_rng([seed, 1])
     environment.reset(seed=seed)
     kept: list[Demonstration] = []
-    failures = 0
-    while len(kept) < 2 * count:
-        direction = AGENTS[len(kept) % 2]
+    got = dict.fromkeys(AGENTS, 0)
+    turns = failures = 0
+    while any(got[direction] < wanted[direction] for direction in AGENTS):
+        direction = AGENTS[turns % 2]
+        environment.begin_segment(direction)
         environment.reset_arm('random')
         demonstration = _attempt(environment, task, direction, rng)
         done = environment.succeeded() if direction == 'forward' else environment.undone()
         if done:
-            kept.append(demonstration)
+            turns += 1
+            if got[direction] < wanted[direction]:
+                got[direction] += 1
+                kept.append(demonstration)
             continue
         failures += 1
         if failures > ATTEMPTS:
@@ -44,12 +61,21 @@ def _attempt(
     environment: TaskEnv, task: str, direction: str, rng: np.random.Generator
 ) -> Demonstration:
     observation = environment.observe()
-    frames, proprio, actions = [environment.frame(observation)], [observation['proprio']], []
+    frames, proprio = [environment.frame(observation)], [observation['proprio']]
+    actions: list[np.ndarray] = []
+    rewards: list[tuple[bool, bool]] = []
     for action in environment.expert(direction, rng):
-        observation, *_ = environment.step(action)
+        observation, *_, info = environment.step(action)
         actions.append(np.asarray(action, np.float32))
+        rewards.append((info['success'], info['undone']))
         frames.append(environment.frame(observation))
         proprio.append(observation['proprio'])
-    cameras = environment.spaces.cameras
-    arrays = np.stack(frames), np.stack(proprio), np.stack(actions)
-    return Demonstration(task, direction, cameras, *arrays)
+    return Demonstration(
+        task,
+        direction,
+        environment.spaces.cameras,
+        np.stack(frames),
+        np.stack(proprio),
+        np.stack(actions),
+        task_rewards=np.array(rewards, np.float32),
+    )

@@ -37,7 +37,13 @@ class Rollout:
 
 
 def evaluate(
-    policy: Acts, task: str, direction: str, seeds: Sequence[int], batch: int = 10
+    policy: Acts,
+    task: str,
+    direction: str,
+    seeds: Sequence[int],
+    batch: int = 10,
+    pixels: int = 0,
+    repeat: int = 1,
 ) -> Evaluation:
     """Run one episode per seed and count the successes.
 
@@ -51,9 +57,11 @@ def evaluate(
         seeds: One start each.
         batch: Environments that exist at once; their observations share one inference. Those
             that render with MuJoCo take 90 MB each.
+        pixels: Rows and columns of every image; 0: the task's own.
+        repeat: Control steps for which each action is executed.
 
     Raises:
-        ValueError: There is no such task or direction, or no seed.
+        ValueError: There is no such task or direction, no seed, or a size out of range.
     """
     _check(direction)
     if not seeds:
@@ -63,21 +71,25 @@ def evaluate(
     ever = np.zeros(len(seeds), bool)
     with ExitStack() as stack:
         size = min(batch, len(seeds))
-        environments = [stack.enter_context(closing(cls())) for _ in range(size)]
+        environments = [
+            stack.enter_context(closing(cls(pixels=pixels, repeat=repeat))) for _ in range(size)
+        ]
         for first in range(0, len(seeds), size):
             part = slice(first, first + size)
             last[part], ever[part] = _episodes(policy, environments, direction, seeds[part])
     return Evaluation(int(last.sum()), int(ever.sum()), len(seeds))
 
 
-def rollout(policy: Acts, task: str, direction: str, seed: int) -> Rollout:
+def rollout(
+    policy: Acts, task: str, direction: str, seed: int, pixels: int = 0, repeat: int = 1
+) -> Rollout:
     """Run one episode as `evaluate` does and keep what the cameras saw.
 
     Raises:
-        ValueError: There is no such task or direction.
+        ValueError: There is no such task or direction, or a size is out of range.
     """
     _check(direction)
-    with closing(task_class(task)()) as environment:
+    with closing(task_class(task)(pixels=pixels, repeat=repeat)) as environment:
         observation = _start(environment, direction, seed)
         images, done = [_images(environment, observation)], [_done(environment, direction)]
         for _ in range(environment.horizon):

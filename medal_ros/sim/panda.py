@@ -8,14 +8,12 @@ which stands on the table (z = 0) and looks along +x.
 from __future__ import annotations
 
 import math
-import os
 from typing import NamedTuple
 
+import mujoco
 import numpy as np
 
-os.environ.setdefault('MUJOCO_GL', 'egl')  # MuJoCo reads it when it is first imported
-
-import mujoco
+from medal_ros.sim.scene import Scene, camera
 
 CONTROL_HZ = 10
 TIMESTEP = 0.002
@@ -59,16 +57,6 @@ LINKS = (
 )  # fmt: skip
 LOWER = np.array([link.low for link in LINKS])
 UPPER = np.array([link.high for link in LINKS])
-
-
-def camera(name: str, position: tuple, target: tuple, up: tuple, fovy: float) -> str:
-    """Return the MJCF of a camera at `position` that looks at `target`, in its body's frame."""
-    backward = np.subtract(position, target)
-    right = np.cross(up, backward)
-    above = np.cross(backward, right)
-    axes = ' '.join(f'{value:.6g}' for value in (*right, *above))
-    place = ' '.join(f'{value:.6g}' for value in position)
-    return f'<camera name="{name}" pos="{place}" xyaxes="{axes}" fovy="{fovy}"/>'
 
 
 def _arm(hand: str) -> str:
@@ -178,7 +166,7 @@ def scene(world: str, offscreen: int = 128) -> str:
     </mujoco>'''
 
 
-class Panda:
+class Panda(Scene):
     """A compiled `scene`, its arm driven by damped least squares and position servos.
 
     The tool always points down with its jaw opening along y.
@@ -187,21 +175,20 @@ class Panda:
         world: MJCF of the objects and cameras beside the arm, as for `scene`.
         low: Smallest tool position that is commanded, `(3,)`.
         high: Largest one, `(3,)`.
+        offscreen: Largest width and height that can be rendered, pixels.
 
     Attributes:
         model: The compiled scene; the arm's joints and actuators come first in it.
         data: Its state.
     """
 
-    def __init__(self, world: str, low: np.ndarray, high: np.ndarray) -> None:
-        self.model = mujoco.MjModel.from_xml_string(scene(world))
-        self.data = mujoco.MjData(self.model)
+    def __init__(self, world: str, low: np.ndarray, high: np.ndarray, offscreen: int = 128) -> None:
+        super().__init__(scene(world, offscreen))
         self.low, self.high = low, high
         self._tool = self.model.site('tool').id
         self._scratch = mujoco.MjData(self.model)  # inverse kinematics leaves `data` alone
         self._jacobian = np.zeros((6, self.model.nv))
         self._substeps = round(1 / CONTROL_HZ / TIMESTEP / RAMP_SEGMENTS)
-        self._renderer: mujoco.Renderer | None = None
 
     @property
     def position(self) -> np.ndarray:
@@ -237,10 +224,7 @@ class Panda:
             share = min(1.0, segment / (RAMP_SEGMENTS * RAMP_END))
             self.data.ctrl[:7] = start + share * (target - start)
             mujoco.mj_step(self.model, self.data, self._substeps)
-        # A step leaves poses one substep behind the joints that it integrated.
-        mujoco.mj_kinematics(self.model, self.data)
-        mujoco.mj_comPos(self.model, self.data)
-        mujoco.mj_camlight(self.model, self.data)
+        self.settle()
 
     def inverse(self, position: np.ndarray, joints: np.ndarray, iterations: int = 6) -> np.ndarray:
         """Return joints that bring the tool to `position`, upright, searching from `joints`."""
@@ -270,19 +254,3 @@ class Panda:
         pairs = {tuple(pair) for pair in self.data.contact.geom.tolist()}
         fingers = (self.model.geom(f'{side}_finger').id for side in ('left', 'right'))
         return sum((geom, finger) in pairs or (finger, geom) in pairs for finger in fingers)
-
-    def image(self, camera: str, height: int, width: int) -> np.ndarray:
-        """Render a camera, `(height, width, 3)` uint8.
-
-        The OpenGL context is made on the first call, and belongs to the thread that made it.
-        """
-        if self._renderer is None:
-            self._renderer = mujoco.Renderer(self.model, height, width)
-        self._renderer.update_scene(self.data, camera)
-        return self._renderer.render()
-
-    def close(self) -> None:
-        """Release the OpenGL context; call it from the thread that rendered."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None

@@ -12,7 +12,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from medal_ros.sim.task import Observation, TaskEnv
+from medal_ros.sim.task import Observation, Snapshot, TaskEnv
 from medal_ros.spaces import Spaces
 
 TABLE = 3.1  # half the width of what the camera sees
@@ -36,22 +36,31 @@ class Tabletop(TaskEnv):
             success looks at the mug alone. `'narrow'`: gripper at the centre, mug at (2.5, 0);
             success asks both to be where they belong.
         render_mode: `'rgb_array'` or None.
+        pixels: Rows and columns of both images; 0: 84.
+        repeat: Control steps for which one `step` executes its action.
 
     Raises:
-        ValueError: `starts` is something else.
+        ValueError: `starts` is something else, or a number is out of range.
     """
 
     spaces = Spaces(cameras=('third', 'goal'), height=84, width=84, proprio=3, action=3)
-    horizon = 200
+    control_steps = 200
+    demonstration_counts: ClassVar[dict[str, int]] = {'forward': 12, 'backward': 12}
     goals: ClassVar[tuple[tuple[float, float], ...]] = ((-2.5, -1), (-2.5, 1), (0, 2), (0, -2))
     action_scale: ClassVar[float] = 0.2
     attach_radius: ClassVar[float] = 0.4
     success_radius: ClassVar[float] = 0.2
 
-    def __init__(self, starts: str = 'wide', render_mode: str | None = 'rgb_array') -> None:
+    def __init__(
+        self,
+        starts: str = 'wide',
+        render_mode: str | None = 'rgb_array',
+        pixels: int = 0,
+        repeat: int = 1,
+    ) -> None:
         if starts not in ('wide', 'narrow'):
             raise ValueError(f"starts must be 'wide' or 'narrow', not {starts!r}")
-        super().__init__(render_mode)
+        super().__init__(render_mode, pixels, repeat)
         self.starts = starts
         self.gripper = np.zeros(2)
         self.mug = np.zeros(2)
@@ -92,9 +101,29 @@ class Tabletop(TaskEnv):
     def draw_goal(self) -> None:
         """Choose the coaster that the mug belongs on, and show it in the goal image."""
         self.goal = np.array(self.goals[self.np_random.integers(len(self.goals))], float)
+        self._show_goal()
+
+    def begin_segment(self, direction: str) -> None:
+        """Choose a new goal when forward starts; backward starts with the mug on the old one."""
+        if direction == 'forward' and len(self.goals) > 1:
+            self.draw_goal()
+
+    def _show_goal(self) -> None:
         if 'goal' in self.spaces.cameras:
             self._goal_image = self._table.copy()
             self._draw_mug(self._goal_image, self.goal)
+
+    def _save(self) -> Snapshot:
+        grip = np.array([self.closed, self.attached])
+        places = {'gripper': self.gripper, 'mug': self.mug, 'goal': self.goal}
+        return {'grip': grip} | {name: place.copy() for name, place in places.items()}
+
+    def _load(self, snapshot: Snapshot) -> None:
+        self.gripper, self.mug, self.goal = (
+            snapshot[name].copy() for name in ('gripper', 'mug', 'goal')
+        )
+        self.closed, self.attached = (bool(held) for held in snapshot['grip'])
+        self._show_goal()
 
     def succeeded(self) -> bool:
         error = self.mug - self.goal
@@ -176,6 +205,7 @@ class Tabletop(TaskEnv):
     def expert(self, direction: str, rng: np.random.Generator) -> Iterator[np.ndarray]:
         target = self._goal_spot() if direction == 'forward' else self.start_spot()
         tolerance = 0.4 * self.success_radius
+        scale = self.action_scale * self.repeat  # what an action of 1 moves
         idle = 0
         while idle < 10:
             reached = np.linalg.norm(self.mug - target) < tolerance
@@ -186,7 +216,7 @@ class Tabletop(TaskEnv):
             idle = 0
             way = (target - self.mug) if self.attached else (self.mug - self.gripper)
             close_by = np.linalg.norm(way) < 0.6 * self.attach_radius
-            speed = 0.6 * way / self.action_scale
+            speed = 0.6 * way / scale
             speed *= min(1.0, 0.9 / max(np.abs(speed).max(), 1e-6))
             if not close_by:  # a hand is steadier near the mug than on the way there
                 speed = speed + rng.normal(0.0, 0.15, 2)
@@ -203,7 +233,8 @@ class TabletopQuick(Tabletop):
     """
 
     spaces = Spaces(cameras=('third',), height=48, width=48, proprio=3, action=3)
-    horizon = 60
+    control_steps = 60
+    demonstration_counts: ClassVar[dict[str, int]] = {'forward': 10, 'backward': 10}
     goals = ((1.54, 1.54),)
     action_scale = 0.56
     attach_radius = 0.45

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -12,6 +13,9 @@ import numpy as np
 from medal_ros.spaces import Spaces
 
 Observation = dict[str, np.ndarray]
+Snapshot = dict[str, np.ndarray]
+MOST_PIXELS = 1024
+HALF_WORD = (1 << 64) - 1
 
 
 class TaskEnv(gym.Env):
@@ -22,22 +26,48 @@ class TaskEnv(gym.Env):
     `step` returns the task's own sparse reward, 1.0 while the task is done, which training
     with a learned reward never sees.
 
+    Args:
+        render_mode: `'rgb_array'` or None.
+        pixels: Rows and columns of every image; 0: the task's own.
+        repeat: Control steps for which one `step` executes its action.
+
     Class attributes:
-        spaces: Shapes of what the task shows and takes.
-        horizon: Steps of one evaluation episode.
+        spaces: Shapes of what the task shows and takes; an environment's own say what it shows.
+        control_steps: Length of one evaluation episode, in control steps.
+        demonstration_counts: How many demonstrations of each direction the task comes with.
+
+    Raises:
+        ValueError: `pixels` or `repeat` is out of range.
     """
 
     metadata: ClassVar[dict[str, Any]] = {'render_modes': ['rgb_array'], 'render_fps': 10}
-    spaces: ClassVar[Spaces]
-    horizon: ClassVar[int]
+    spaces: Spaces
+    control_steps: ClassVar[int]
+    demonstration_counts: ClassVar[Mapping[str, int]]
 
-    def __init__(self, render_mode: str | None = 'rgb_array') -> None:
+    def __init__(
+        self, render_mode: str | None = 'rgb_array', pixels: int = 0, repeat: int = 1
+    ) -> None:
+        if not (isinstance(pixels, int) and 0 <= pixels <= MOST_PIXELS):
+            raise ValueError(
+                f"pixels must be 0 (the task's own) or 1 to {MOST_PIXELS}, not {pixels!r}"
+            )
+        if not (isinstance(repeat, int) and repeat >= 1):
+            raise ValueError(f'repeat must be 1 or more control steps, not {repeat!r}')
         self.render_mode = render_mode
+        self.repeat = repeat
+        if pixels:
+            self.spaces = dataclasses.replace(self.spaces, height=pixels, width=pixels)
         shape = (self.spaces.height, self.spaces.width, 3)
         images = {name: gym.spaces.Box(0, 255, shape, np.uint8) for name in self.spaces.cameras}
         proprio = gym.spaces.Box(-1.0, 1.0, (self.spaces.proprio,), np.float32)
         self.observation_space = gym.spaces.Dict({**images, 'proprio': proprio})
         self.action_space = gym.spaces.Box(-1.0, 1.0, (self.spaces.action,), np.float32)
+
+    @property
+    def horizon(self) -> int:
+        """Calls of `step` in one evaluation episode."""
+        return -(-self.control_steps // self.repeat)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -61,7 +91,10 @@ class TaskEnv(gym.Env):
         return self.observe(), self.info()
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Execute one action, clipped to [-1, 1].
+        """Execute one action, clipped to [-1, 1], for `repeat` control steps.
+
+        The info says of the world after it whether the task is done, `'success'`, and whether
+        it is undone, `'undone'`.
 
         Raises:
             ValueError: The action has a wrong shape or is not finite.
@@ -71,11 +104,43 @@ class TaskEnv(gym.Env):
             raise ValueError(
                 f'an action is {self.action_space.shape[0]} finite numbers, not {action}'
             )
-        self._move(np.clip(action, -1.0, 1.0))
+        action = np.clip(action, -1.0, 1.0)
+        for _ in range(self.repeat):
+            self._move(action)
         return self.observe(), float(self.succeeded()), False, False, self.info()
 
     def info(self) -> dict[str, Any]:
-        return {'success': self.succeeded()}
+        return {'success': self.succeeded(), 'undone': self.undone()}
+
+    def begin_segment(self, direction: str) -> None:
+        """Take note that a segment of practice starts in which `direction`'s policy acts."""
+
+    def snapshot(self) -> Snapshot:
+        """Return all that the future depends on, so that a restored world goes on bit for bit."""
+        state = self.np_random.bit_generator.state
+        words = [state['state'][name] >> shift for name in ('state', 'inc') for shift in (64, 0)]
+        rest = [state['has_uint32'], state['uinteger']]
+        random = np.array([word & HALF_WORD for word in words + rest], np.uint64)
+        return {'random': random, **self._save()}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot, of this environment or of another one of the same task.
+
+        Raises:
+            ValueError: The snapshot is of another task.
+        """
+        own = self.snapshot()
+        if snapshot.keys() != own.keys() or any(snapshot[k].shape != own[k].shape for k in own):
+            raise ValueError(f'the snapshot is not one of {type(self).__name__}')
+        high, low, step_high, step_low, cached, word = (int(v) for v in snapshot['random'])
+        generator = self.np_random.bit_generator
+        generator.state = {
+            'bit_generator': type(generator).__name__,
+            'state': {'state': high << 64 | low, 'inc': step_high << 64 | step_low},
+            'has_uint32': cached,
+            'uinteger': word,
+        }
+        self._load(snapshot)
 
     @abstractmethod
     def _place(self, done: bool) -> None:
@@ -84,6 +149,14 @@ class TaskEnv(gym.Env):
     @abstractmethod
     def _move(self, action: np.ndarray) -> None:
         """Advance the world by one control step."""
+
+    @abstractmethod
+    def _save(self) -> Snapshot:
+        """Return copies of the task's own part of a snapshot."""
+
+    @abstractmethod
+    def _load(self, snapshot: Snapshot) -> None:
+        """Take over what `_save` returned."""
 
     @abstractmethod
     def observe(self) -> Observation:

@@ -1,0 +1,40 @@
+"""The hand of a scripted demonstrator: actions that are as uneven as a person's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+
+class Hand:
+    """Actions as a person's hand makes them: its own pace, a wander that fades near the goal.
+
+    Args:
+        rng: Draws the pace and the wander.
+        scale: What an action of 1 moves in a control step, metres.
+        repeat: Control steps for which an action is executed.
+    """
+
+    def __init__(self, rng: np.random.Generator, scale: float, repeat: int) -> None:
+        self.rng = rng
+        self.reach = scale * repeat
+        self.repeat = repeat
+        self.pace = rng.uniform(0.7, 1.0)
+        self.wander = np.zeros(3)
+
+    def towards(self, way: np.ndarray, closed: bool) -> np.ndarray:
+        """Return an action along `way`, metres `(3,)`."""
+        distance = np.linalg.norm(way)
+        self.wander = 0.7 * self.wander + self.rng.normal(0.0, 0.15, 3)
+        speed = way / self.reach * min(1.0, self.pace * self.reach / max(distance, 1e-6))
+        return self._action(speed + self.wander * min(1.0, distance / (3 * self.reach)), closed)
+
+    def wait(self, control_steps: int, closed: bool) -> Iterator[np.ndarray]:
+        """Yield actions that stay, apart from a tremor, and hold the jaw open or closed."""
+        for _ in range(-(-control_steps // self.repeat)):
+            yield self._action(self.rng.normal(0.0, 0.03, 3), closed)
+
+    def _action(self, motion: np.ndarray, closed: bool) -> np.ndarray:
+        grip = self.rng.uniform(0.7, 1.0) * (1 if closed else -1)
+        return np.clip([*motion, grip], -1.0, 1.0).astype(np.float32)
