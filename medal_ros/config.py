@@ -130,6 +130,10 @@ def _build(values: Mapping[str, Any]) -> RunConfig:
         ):
             if small > large:
                 raise OptionError(f'key {name}.agent.{key} must be at most {large}, not {small}')
+        if agent.entropy.weight > 0 and agent.policy.form != 'gaussian':
+            raise OptionError(
+                f'key {name}.agent.entropy.weight needs {name}.agent.policy.form gaussian'
+            )
     return config
 
 

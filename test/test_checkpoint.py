@@ -13,8 +13,8 @@ def reward(frames, proprio):
 
 
 def everything(it):
-    modules = it.policy, it.deployed, it.critics, it.targets
-    return torch.cat([flat(module) for module in modules])
+    modules = it.policy, it.deployed, it.critics, it.targets, it.temperature
+    return torch.cat([flat(module) for module in modules if module is not None])
 
 
 def go_on(it, updates=5):
@@ -25,10 +25,10 @@ def go_on(it, updates=5):
     return everything(it)
 
 
-@pytest.mark.parametrize('form', ['gaussian', 'noise'])
+@pytest.mark.parametrize('form', ['gaussian', 'noise', 'entropy'])
 def test_continuation_is_bit_equal(form, tmp_path):
-    changes = {
-        'policy__form': form,
+    changes = {'entropy__weight': 0.1} if form == 'entropy' else {'policy__form': form}
+    changes |= {
         'policy__average': 0.1,
         'cloning__into_encoder': True,
         'encoder__strides': [2, 1],

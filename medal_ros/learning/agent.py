@@ -18,6 +18,7 @@ from medal_ros.learning.augment import random_shift
 from medal_ros.learning.cloning import Cloner
 from medal_ros.learning.config import AgentConfig
 from medal_ros.learning.demonstrations import Demonstration, as_replay
+from medal_ros.learning.entropy import Temperature
 from medal_ros.learning.networks import CriticEnsemble
 from medal_ros.learning.policy import Policy
 from medal_ros.learning.replay import Batch, Replay
@@ -36,6 +37,7 @@ class Agent:
         demonstrations: Demonstrations of its own direction.
         seed: Seeds its networks and everything it draws.
         device: Where it trains.
+        partner: The agent whose encoder this one shares, where `share_encoder` says so.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Agent:
         demonstrations: list[Demonstration],
         seed: int,
         device: torch.device | str = 'cpu',
+        partner: Agent | None = None,
     ) -> None:
         self.name, self.config, self.device = name, config, torch.device(device)
         self.rng = np.random.default_rng([seed, AGENTS.index(name)])
@@ -61,6 +64,12 @@ class Agent:
         rate = config.learning_rate
         encoder = self.policy.encoder
         self.encoder_optimizer = torch.optim.Adam(encoder.parameters(), rate, fused=True)
+        if config.share_encoder and partner is not None:
+            self.policy.encoder = partner.policy.encoder
+            self.encoder_optimizer = partner.encoder_optimizer
+        self.temperature = None
+        if config.entropy.weight > 0:
+            self.temperature = Temperature(config.entropy, spaces.action, rate).to(self.device)
         self.critic_optimizer = torch.optim.Adam(self.critics.parameters(), rate, fused=True)
         self.actor_optimizer = torch.optim.Adam(self.policy.actor.parameters(), rate, fused=True)
         self.demonstrations = as_replay(demonstrations, name, spaces)
@@ -156,24 +165,37 @@ class Agent:
         return features, metrics
 
     def target(self, next_frames: Tensor, next_proprio: Tensor, rewards: Tensor) -> Tensor:
-        """Return `(batch,)` r + gamma min over a fresh random subset of the target critics."""
+        """Return `(batch,)` r + gamma V(s'), V the minimum over a fresh random subset of targets.
+
+        Where entropy is rewarded, V also counts the bonus of the action drawn at s'.
+        """
         c = self.config
         features = self.policy.features(next_frames, next_proprio)
-        action = self.policy.actor.sample(features, self.noise, c.policy.noise_clip)
+        action, bonus = self.sample_action(features)
         subset = torch.randperm(c.critics)[: c.subset]
         values = self.targets(torch.cat([features, action], -1), subset).float()
-        return rewards + c.discount * values.amin(0)
+        return rewards + c.discount * (values.amin(0) + bonus)
+
+    def sample_action(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return random actions and the worth of their entropy, -alpha log pi or 0."""
+        actor = self.policy.actor
+        if self.temperature is None:
+            action = actor.sample(features, self.noise, self.config.policy.noise_clip)
+            return action, action.new_zeros(())
+        action, log_likelihood = actor.sample_gaussian(features)
+        return action, -self.temperature() * log_likelihood
 
     def update_actor(self, batch: dict[str, Tensor], features: Tensor) -> dict[str, float]:
-        """Ascend the mean of all critics plus the cloning term on the batch's demonstrations."""
+        """Ascend the critics plus the cloning term on the batch's demonstrations."""
         c = self.config
         with self._precision():
-            action = self.policy.actor.sample(features, self.noise, c.policy.noise_clip)
-            value = self.critics(torch.cat([features, action], -1), frozen=True).float().mean()
+            action, bonus = self.sample_action(features)
+            values = self.critics(torch.cat([features, action], -1), frozen=True).float()
+            value = (values.amin(0) if c.actor_value == 'min' else values).mean()
             likelihood = self.cloning_term(batch, features)
             weight = c.cloning.weight(self.steps)
             value_weight = 1.0 - weight if c.cloning.mix == 'convex' else 1.0
-            loss = -value_weight * value - weight * likelihood
+            loss = -value_weight * (value + bonus.mean()) - weight * likelihood
         self.actor_optimizer.zero_grad(set_to_none=True)
         self.encoder_optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -182,12 +204,19 @@ class Agent:
             self.encoder_optimizer.step()
         with torch.no_grad():
             _, std = self.policy.actor.distribution(features, self.noise)
-        return {
+        metrics = {} if self.temperature is None else self._tune_temperature(bonus)
+        return metrics | {
             'actor_q': value.item(),
             'cloning': likelihood.item(),
             'cloning_weight': weight,
             'std': std.mean().item(),
         }
+
+    def _tune_temperature(self, bonus: Tensor) -> dict[str, float]:
+        alpha = self.temperature()
+        log_likelihood = bonus.detach() / -alpha
+        self.temperature.update(log_likelihood)
+        return {'entropy': -log_likelihood.mean().item(), 'alpha': alpha.item()}
 
     def cloning_term(self, batch: dict[str, Tensor], features: Tensor) -> Tensor:
         """Return the mean log-likelihood of the demonstrations at the end of the batch."""

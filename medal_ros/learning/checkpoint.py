@@ -7,20 +7,30 @@ generators would draw next is part of the state.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from medal_ros.learning.agent import Agent
 from medal_ros.learning.weights import WeightsError
 
-MODULES = ('policy', 'deployed', 'critics', 'targets')
-OPTIMIZERS = {
-    'encoder_optimizer': lambda agent: agent.policy.encoder,
-    'critic_optimizer': lambda agent: agent.critics,
-    'actor_optimizer': lambda agent: agent.policy.actor,
-}
+
+def modules_of(agent: Agent) -> dict[str, nn.Module]:
+    names = ('policy', 'deployed', 'critics', 'targets', 'temperature')
+    return {name: getattr(agent, name) for name in names if getattr(agent, name) is not None}
+
+
+def optimizers_of(agent: Agent) -> dict[str, tuple[Optimizer, nn.Module]]:
+    """Return each optimizer with what it trains, in the order of the parameters."""
+    optimizers = {
+        'encoder_optimizer': (agent.encoder_optimizer, agent.policy.encoder),
+        'critic_optimizer': (agent.critic_optimizer, agent.critics),
+        'actor_optimizer': (agent.actor_optimizer, agent.policy.actor),
+    }
+    if agent.temperature is not None:
+        optimizers['temperature_optimizer'] = agent.temperature.optimizer, agent.temperature
+    return optimizers
 
 
 def agent_tensors(agent: Agent) -> dict[str, Tensor]:
@@ -31,11 +41,10 @@ def agent_tensors(agent: Agent) -> dict[str, Tensor]:
         'random.numpy': torch.tensor(list(draws), dtype=torch.uint8),
         'random.torch': torch.get_rng_state(),
     }
-    for module in MODULES:
-        for name, value in getattr(agent, module).state_dict().items():
-            tensors[f'{module}.{name}'] = value
-    for name, parameter, state in _moments(agent):
-        tensors.update({f'{name}.{parameter}.{key}': value for key, value in state.items()})
+    for module, own in modules_of(agent).items():
+        tensors |= {f'{module}.{name}': value for name, value in own.state_dict().items()}
+    for name, (optimizer, module) in optimizers_of(agent).items():
+        tensors |= optimizer_tensors(optimizer, module, name)
     return tensors
 
 
@@ -45,29 +54,43 @@ def restore_agent(agent: Agent, tensors: dict[str, Tensor]) -> None:
     Raises:
         WeightsError: The tensors are not an agent's, or are of networks of another size.
     """
+    own = modules_of(agent)
     modules = {
-        module: {
-            name: tensors.get(f'{module}.{name}') for name in getattr(agent, module).state_dict()
-        }
-        for module in MODULES
+        name: {key: tensors.get(f'{name}.{key}') for key in module.state_dict()}
+        for name, module in own.items()
     }
     if not {'counters', 'random.numpy', 'random.torch'} <= tensors.keys():
         raise WeightsError(f'the checkpoint of {agent.name} is not one of an agent')
-    for module, values in modules.items():
-        own = getattr(agent, module).state_dict()
-        if any(v is None or v.shape != own[k].shape for k, v in values.items()):
-            raise WeightsError(f'the checkpoint of {agent.name} is of other networks ({module})')
-    for module, values in modules.items():
-        getattr(agent, module).load_state_dict(values)
-    for optimizer, owner in OPTIMIZERS.items():
-        for i, parameter in enumerate(owner(agent).parameters()):
-            prefix = f'{optimizer}.{i}.'
-            state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            moments = {k: _laid_out_like(parameter, v) for k, v in state.items()}
-            getattr(agent, optimizer).state[parameter] = moments
+    for name, values in modules.items():
+        state = own[name].state_dict()
+        if any(v is None or v.shape != state[k].shape for k, v in values.items()):
+            raise WeightsError(f'the checkpoint of {agent.name} is of other networks ({name})')
+    for name, values in modules.items():
+        own[name].load_state_dict(values)
+    for name, (optimizer, module) in optimizers_of(agent).items():
+        restore_optimizer(optimizer, module, name, tensors)
     agent.steps, agent.updates = (int(n) for n in tensors['counters'])
     agent.rng.bit_generator.state = json.loads(bytes(tensors['random.numpy'].tolist()))
     torch.set_rng_state(tensors['random.torch'])
+
+
+def optimizer_tensors(optimizer: Optimizer, module: nn.Module, name: str) -> dict[str, Tensor]:
+    """Return Adam's moments of a module's parameters, by name."""
+    return {
+        f'{name}.{i}.{key}': value
+        for i, parameter in enumerate(module.parameters())
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def restore_optimizer(
+    optimizer: Optimizer, module: nn.Module, name: str, tensors: dict[str, Tensor]
+) -> None:
+    """Put Adam's moments of a module's parameters back."""
+    for i, parameter in enumerate(module.parameters()):
+        prefix = f'{name}.{i}.'
+        state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        optimizer.state[parameter] = {k: _laid_out_like(parameter, v) for k, v in state.items()}
 
 
 def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
@@ -75,10 +98,3 @@ def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
     if value.shape != parameter.shape:  # the step count
         return value.to(parameter.device).clone()
     return torch.empty_like(parameter, requires_grad=False).copy_(value)
-
-
-def _moments(agent: Agent) -> Iterator[tuple[str, int, dict[str, Tensor]]]:
-    for name, owner in OPTIMIZERS.items():
-        state = getattr(agent, name).state
-        for i, parameter in enumerate(owner(agent).parameters()):
-            yield name, i, state.get(parameter, {})

@@ -106,12 +106,24 @@ class CloningConfig:
 
 
 @dataclass(frozen=True)
+class EntropyConfig:
+    """SAC's bonus for a random policy (form `gaussian` only); MEDAL++ has none."""
+
+    weight: float = option(
+        0.0, 'worth of a nat of entropy, at first; 0: no bonus', source='workshop', low=0
+    )
+    tuned: bool = option(True, 'let the weight move towards a target entropy', source='SAC')
+    target: float = option(-1.0, 'target entropy for each number of an action, nats', source='SAC')
+
+
+@dataclass(frozen=True)
 class AgentConfig:
     """One agent, forward or backward: encoder, critics, policy and their training."""
 
     encoder: EncoderConfig = group(EncoderConfig)
     policy: PolicyConfig = group(PolicyConfig)
     cloning: CloningConfig = group(CloningConfig)
+    entropy: EntropyConfig = group(EntropyConfig)
     hidden: int = option(1024, 'width of the actor and of each critic', source='paper A.2', low=1)
     actor_layers: int = option(4, 'hidden layers of the actor', source='paper A.2', low=1)
     critic_layers: int = option(4, 'hidden layers of each critic', source='paper A.2', low=1)
@@ -144,11 +156,23 @@ class AgentConfig:
     share_transitions: bool = option(
         False, "learn from the other agent's steps too", source='paper: future work'
     )
+    share_encoder: bool = option(
+        False,
+        "see through the forward agent's encoder, which both then train (backward)",
+        source='paper: future work',
+    )
     reward: str = option(
         'learned',
-        "learned: the classifier's, of s'; task: the stand-in's own, for doing the task (forward)",
-        source='paper s4',
+        "learned: the classifier's, of s'; task: the stand-in's own, of s', for doing the task "
+        '(forward) or for undoing it (backward)',
+        source='paper s4; task: paper figure 2',
         choices=('learned', 'task'),
+    )
+    actor_value: str = option(
+        'mean',
+        'what the policy ascends: the mean or the minimum of all critics',
+        source='paper s4; min: SAC',
+        choices=('mean', 'min'),
     )
     seed_steps: int = option(
         0,

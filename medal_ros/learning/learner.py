@@ -13,14 +13,14 @@ from medal_ros.learning.config import SideConfig
 from medal_ros.learning.demonstrations import Demonstration
 from medal_ros.learning.joiner import Resolved, StepJoiner
 from medal_ros.learning.replay import FrameStore, Replay
-from medal_ros.spaces import AGENTS, Spaces
+from medal_ros.spaces import Spaces
 
 
 class Learner:
     """The training half of MEDAL++: agents, the classifiers that reward them, replay, budgets.
 
     Args:
-        sides: Configuration of each direction.
+        sides: Configuration of each direction that is practised, forward first.
         spaces: Shapes of observations and actions.
         demonstrations: Demonstrations of each direction.
         store: Where frames and steps go.
@@ -39,16 +39,18 @@ class Learner:
     ) -> None:
         self.replay = Replay(store)
         self.joiner = StepJoiner(self.replay)
-        self.agents = {
-            name: Agent(name, sides[name].agent, spaces, demonstrations[name], seed, device)
-            for name in AGENTS
-        }
+        self.agents: dict[str, Agent] = {}
+        for name, side in sides.items():
+            partner = self.agents.get('forward')
+            self.agents[name] = Agent(
+                name, side.agent, spaces, demonstrations[name], seed, device, partner
+            )
         self.classifiers = {
-            name: Classifier(sides[name].classifier, spaces, name).to(device).eval()
-            for name in AGENTS
+            name: Classifier(side.classifier, spaces, name).to(device).eval()
+            for name, side in sides.items()
         }
         self.budgets = {
-            name: UpdateBudget(sides[name].agent.utd, sides[name].agent.max_owed) for name in AGENTS
+            name: UpdateBudget(side.agent.utd, side.agent.max_owed) for name, side in sides.items()
         }
 
     def warm_up(self, check: Callable[[], None] = lambda: None) -> dict[str, dict[str, float]]:

@@ -42,15 +42,21 @@ class Actor(nn.Module):
 
     def sample(self, features: Tensor, noise: float, clip: float | None = None) -> Tensor:
         """Return a random action through which gradients flow; `clip` bounds scheduled noise."""
-        mean, std = self.distribution(features, noise)
         if self.learned_std:
-            return torch.tanh(mean + std * torch.randn_like(mean))
+            return self.sample_gaussian(features)[0]
+        mean, std = self.distribution(features, noise)
         disturbance = std * torch.randn_like(mean)
         if clip is not None:
             disturbance = disturbance.clamp(-clip, clip)
         action = mean + disturbance
         # The bound must not stop the gradient, or a policy at the edge could never come back.
         return action + (action.clamp(-1.0 + EDGE, 1.0 - EDGE) - action).detach()
+
+    def sample_gaussian(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a random action and its `(batch,)` log likelihood, both with gradients."""
+        mean, std = self.distribution(features, 0.0)
+        raw = mean + std * torch.randn_like(mean)
+        return torch.tanh(raw), squashed_gaussian(raw, mean, std)
 
     def log_likelihood(self, features: Tensor, actions: Tensor) -> Tensor:
         """Return `(batch,)` log pi(action | features): the cloning term of the policy's loss.
@@ -61,10 +67,14 @@ class Actor(nn.Module):
         mean, std = self.distribution(features, 0.0)
         if not self.learned_std:
             return -0.5 * ((actions - mean) / self.config.cloning_std).square().sum(-1)
-        raw = torch.atanh(actions.clamp(-1.0 + EDGE, 1.0 - EDGE))
-        gaussian = -0.5 * ((raw - mean) / std).square() - std.log() - 0.5 * math.log(2 * math.pi)
-        squash = 2.0 * (math.log(2.0) - raw - F.softplus(-2.0 * raw))  # log(1 - tanh(raw)^2)
-        return (gaussian - squash).sum(-1)
+        return squashed_gaussian(torch.atanh(actions.clamp(-1.0 + EDGE, 1.0 - EDGE)), mean, std)
+
+
+def squashed_gaussian(raw: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Return `(batch,)` log densities of tanh(raw), where raw is Gaussian."""
+    gaussian = -0.5 * ((raw - mean) / std).square() - std.log() - 0.5 * math.log(2 * math.pi)
+    squash = 2.0 * (math.log(2.0) - raw - F.softplus(-2.0 * raw))  # log(1 - tanh(raw)^2)
+    return (gaussian - squash).sum(-1)
 
 
 class Policy(nn.Module):
