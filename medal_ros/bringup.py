@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,8 +24,9 @@ from medal_ros.learning.policy import Policy
 from medal_ros.options import OptionError, flatten, nest, parse_assignment
 from medal_ros.robot.supervisor import SupervisorConfig
 from medal_ros.run_folder import RunFolder
-from medal_ros.sim import make, task_class
+from medal_ros.sim import make, spaces_of, task_class
 from medal_ros.sim.demonstrations import record
+from medal_ros.sim.task import TaskEnv
 from medal_ros.spaces import AGENTS, Spaces
 
 # Launch arguments: name, default, description. An empty default leaves the preset's value.
@@ -67,6 +69,8 @@ def world(config: RunConfig, spaces: Spaces) -> list[NodeSpec]:
     arm = {
         'task': config.task,
         'seed': config.seed,
+        'pixels': config.pixels,
+        'repeat': config.repeat,
         'rate': config.graph.rate,
         'arm_reset_pose': config.arm_reset.pose,
         'publish_truth': privileged,
@@ -84,7 +88,7 @@ def world(config: RunConfig, spaces: Spaces) -> list[NodeSpec]:
 
 def training(config: RunConfig, folder: RunFolder) -> list[NodeSpec]:
     """Return the nodes of a whole training run in the stand-in."""
-    spaces = task_class(config.task).spaces
+    spaces = spaces_of(config.task, config.pixels)
     learning = flatten(node_config(config, folder))
     names = ('policy_server', 'reward', 'trainer', 'evaluator')
     return [*world(config, spaces), *(NodeSpec(name, learning) for name in names)]
@@ -115,13 +119,13 @@ def node_config(config: RunConfig, folder: RunFolder) -> NodeConfig:
     return NodeConfig(
         **{f.name: getattr(config, f.name) for f in dataclasses.fields(config)},
         folder=str(folder.path.resolve()),
-        spaces=task_class(config.task).spaces,
+        spaces=spaces_of(config.task, config.pixels),
     )
 
 
 def simulation(config: RunConfig) -> list[NodeSpec]:
     """Return the stand-in alone, without anything that learns."""
-    return world(config, task_class(config.task).spaces)
+    return world(config, spaces_of(config.task, config.pixels))
 
 
 def prepare(config: RunConfig, runs: Path, name: str, say: Any = print) -> RunFolder:
@@ -136,12 +140,17 @@ def prepare(config: RunConfig, runs: Path, name: str, say: Any = print) -> RunFo
     folder = RunFolder(runs / name)
     if folder.path.exists():
         raise OptionError(f'there is already a run {folder.path}: choose another name')
-    spaces = task_class(config.task).spaces
+    for agent in AGENTS:
+        if getattr(config, agent).agent.encoder.form == 'vae':
+            raise OptionError(
+                f'{agent}.agent.encoder.form vae is for medal bench: no node trains an autoencoder'
+            )
+    spaces = spaces_of(config.task, config.pixels)
     least = max(getattr(config, a).classifier.goal_states for a in AGENTS)
     for name in AGENTS:
         Policy(getattr(config, name).agent, spaces)
         Classifier(getattr(config, name).classifier, spaces, name)
-    given, count = config.demonstrations.folder, config.demonstrations.count
+    given = config.demonstrations.folder
     if given:
         load_demonstrations(Path(given), config.task, spaces, least)
     folder.path.mkdir(parents=True)
@@ -150,8 +159,13 @@ def prepare(config: RunConfig, runs: Path, name: str, say: Any = print) -> RunFo
         if given:
             copy_demonstrations(Path(given), folder.demonstrations)
         else:
-            say(f'recording {count} forward and {count} backward demonstrations of {config.task}')
-            record_demonstrations(config.task, count, config.seed, folder.demonstrations)
+            counts = demonstration_counts(config.task, config.demonstrations.count)
+            wanted = ' and '.join(f'{count} {direction}' for direction, count in counts.items())
+            say(f'recording {wanted} demonstrations of {config.task}')
+            environment = make(config.task, None, config.pixels, config.repeat)
+            record_demonstrations(
+                environment, config.task, counts, config.seed, folder.demonstrations
+            )
         load_demonstrations(folder.demonstrations, config.task, spaces, least)
     except BaseException:  # Ctrl-C too: what never began leaves nothing behind
         shutil.rmtree(folder.path)
@@ -166,14 +180,21 @@ def copy_demonstrations(source: Path, target: Path) -> None:
         shutil.copy(path, target)
 
 
-def record_demonstrations(task: str, count: int, seed: int, folder: Path) -> list[Path]:
+def demonstration_counts(task: str, count: int) -> dict[str, int]:
+    """Return how many of each direction are recorded; a count of 0 means the task's own."""
+    return {name: count or task_class(task).demonstration_counts[name] for name in AGENTS}
+
+
+def record_demonstrations(
+    environment: TaskEnv, task: str, counts: Mapping[str, int], seed: int, folder: Path
+) -> list[Path]:
     """Record demonstrations by the task's scripted expert and return their files."""
-    environment = make(task)
     try:
-        demonstrations = record(environment, task, count, seed)
+        demonstrations = record(environment, task, counts, seed)
     finally:
         environment.close()
-    return [save_demonstration(d, folder, i // 2) for i, d in enumerate(demonstrations)]
+    numbers = {name: itertools.count() for name in AGENTS}
+    return [save_demonstration(d, folder, next(numbers[d.direction])) for d in demonstrations]
 
 
 def configure(

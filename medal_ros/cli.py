@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from medal_ros.bench import commands as bench
 from medal_ros.errors import UserError
 from medal_ros.options import parse_assignment
 
@@ -62,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     switch = _command(commands, 'switch', _switch, 'hand control to a policy of a running graph')
     switch.add_argument('policy', help='forward or backward')
 
+    bench.add_commands(commands)
     status = _command(commands, 'status', _status, 'say what a running graph does')
     for command in (train, evaluate, sim, switch, status):
         command.add_argument(
@@ -116,9 +118,9 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _demos(options: argparse.Namespace) -> int:
-    from medal_ros.bringup import record_demonstrations
+    from medal_ros.bringup import demonstration_counts, record_demonstrations
     from medal_ros.options import OptionError
-    from medal_ros.sim import TASKS
+    from medal_ros.sim import TASKS, make
 
     folder = options.out or Path('demonstrations') / options.task
     if options.task not in TASKS:
@@ -129,7 +131,9 @@ def _demos(options: argparse.Namespace) -> int:
         raise OptionError(f'--seed must be from 0 to {2**31 - 1}, not {options.seed}')
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise OptionError(f'{folder} is not an empty folder: choose another --out')
-    paths = record_demonstrations(options.task, options.count, options.seed, folder)
+    counts = demonstration_counts(options.task, options.count)
+    environment = make(options.task)
+    paths = record_demonstrations(environment, options.task, counts, options.seed, folder)
     print(f'{len(paths)} demonstrations of {options.task} are in {folder}')
     return 0
 

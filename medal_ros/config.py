@@ -15,7 +15,7 @@ from medal_ros.resources import share
 from medal_ros.robot.supervisor import SupervisorConfig
 from medal_ros.spaces import AGENTS, Spaces
 
-SHARED = ('agent', 'classifier')
+SHARED = ('agent', 'classifier', 'novelty')
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,10 @@ class DemonstrationsConfig:
     """Where demonstrations come from."""
 
     count: int = option(
-        50, 'of each direction, recorded by the scripted expert', source='paper A.2', low=1
+        50,
+        'of each direction, recorded by the scripted expert; 0: as many as the task comes with',
+        source='paper A.2',
+        low=0,
     )
     folder: str = option('', 'recorded demonstrations to use instead')
 
@@ -70,6 +73,12 @@ class RunConfig(SupervisorConfig):
     task: str = option('tabletop_quick', 'what is practised')
     preset: str = option('quickstart', 'where the other values come from')
     seed: int = option(0, 'seeds everything that is drawn', low=0, high=2**31 - 1)
+    pixels: int = option(
+        0, "rows and columns of every image of the stand-in; 0: the task's own", low=0, high=1024
+    )
+    repeat: int = option(
+        1, 'control steps of the stand-in for each policy step', source='ours', low=1
+    )
     demonstrations: DemonstrationsConfig = group(DemonstrationsConfig)
     forward: SideConfig = group(SideConfig)
     backward: SideConfig = group(SideConfig)
@@ -133,6 +142,10 @@ def _build(values: Mapping[str, Any]) -> RunConfig:
         if agent.entropy.weight > 0 and agent.policy.form != 'gaussian':
             raise OptionError(
                 f'key {name}.agent.entropy.weight needs {name}.agent.policy.form gaussian'
+            )
+        if agent.reward == 'novelty' and agent.encoder.form != 'vae':
+            raise OptionError(
+                f'key {name}.agent.reward novelty needs {name}.agent.encoder.form vae'
             )
     return config
 

@@ -17,8 +17,8 @@ from medal_ros.learning.policy import Policy
 from medal_ros.learning.weights import load_into, save_tensors
 from medal_ros.options import OptionError
 from medal_ros.run_folder import RunFolder
-from medal_ros.sim import task_class
-from medal_ros.sim.evaluate import evaluate
+from medal_ros.sim import spaces_of, task_class
+from medal_ros.sim.evaluate import Acts, evaluate
 from medal_ros.spaces import AGENTS
 from medal_ros.statistics import Evaluation
 
@@ -36,7 +36,8 @@ def load_policy(config: RunConfig, agent: str, path: Path) -> Policy:
     Raises:
         WeightsError: The file cannot be used.
     """
-    policy = Policy(getattr(config, agent).agent, task_class(config.task).spaces).eval()
+    spaces = spaces_of(config.task, config.pixels)
+    policy = Policy(getattr(config, agent).agent, spaces).eval()
     load_into(policy, path)
     return policy
 
@@ -66,7 +67,16 @@ def measure(
     `check` is called before each step, and may raise to leave.
     """
     policy = Guarded(load_policy(config, agent, path), check)
-    return evaluate(policy, config.task, agent, starts(config.seed, kind, episodes))
+    return run_episodes(policy, config, agent, kind, episodes)
+
+
+def run_episodes(
+    policy: Acts, config: RunConfig, agent: str, kind: int, episodes: int
+) -> Evaluation:
+    """Return how often a policy succeeds on one set of starts of a run's task."""
+    seeds = starts(config.seed, kind, episodes)
+    c = config
+    return evaluate(policy, c.task, agent, seeds, pixels=c.pixels, repeat=c.repeat)
 
 
 class Baseline:
@@ -79,7 +89,7 @@ class Baseline:
 
     def __init__(self, config: RunConfig, folder: RunFolder) -> None:
         self.config, self.folder = config, folder
-        spaces = task_class(config.task).spaces
+        spaces = spaces_of(config.task, config.pixels)
         least = config.forward.classifier.goal_states
         shown = load_demonstrations(folder.demonstrations, config.task, spaces, least)
         agent = config.forward.agent
@@ -108,10 +118,9 @@ class Baseline:
         self.cloner.step()
         self.steps += 1
         if self.steps % max(e.cloning_steps // e.cloning_checkpoints, 1) == 0:
-            seeds = starts(self.config.seed, FINAL, e.final_episodes)
             policy = self.cloner.policy.eval()
-            self.checkpoints[self.steps] = evaluate(
-                Guarded(policy, check), self.config.task, 'forward', seeds
+            self.checkpoints[self.steps] = run_episodes(
+                Guarded(policy, check), self.config, 'forward', FINAL, e.final_episodes
             )
             path = self.folder.checkpoints / f'cloning_{self.steps:08d}.safetensors'
             save_tensors(policy.state_dict(), path)

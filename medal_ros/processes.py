@@ -55,7 +55,7 @@ class Processes:
                     # Ctrl-C comes to us, and we stop the nodes. Not a session for each of them:
                     # Linux shares the cores among sessions before it looks at priorities.
                     process_group=0,
-                    preexec_fn=_die_with_parent,
+                    preexec_fn=die_with_parent,
                 )
 
     def check(self) -> dict[str, int]:
@@ -119,6 +119,6 @@ def environment() -> dict[str, str]:
     }
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Have the kernel interrupt this process when its parent dies, however it dies."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)

@@ -34,6 +34,22 @@ class Run:
         return [(d.mode, d.agent, d.segment, d.index) for d in made]
 
 
+def test_forward_alone_never_hands_over():
+    course = Run(alternate=False).course(12)
+    assert {agent for _, agent, _, _ in course} == {'forward'}
+    assert [segment for _, _, segment, _ in course] == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_a_snapshot_goes_on_as_the_original_would():
+    values = {'world_reset_every': 6, 'arm_reset__every_steps': 4}
+    one, other = Run(**values), Run(**values)
+    one.go(7)
+    other.supervisor.restore(one.supervisor.snapshot())
+    other.sequence = count(7)
+    assert other.supervisor.decision == one.supervisor.decision
+    assert one.course(5) == other.course(5)
+
+
 def in_mode(mode: str) -> Run:
     """Return a run that has just entered a mode, in the ordinary way."""
     if mode == 'help':

@@ -54,7 +54,7 @@ class Agent:
         self.rng = np.random.default_rng([seed, AGENTS.index(name)])
         torch.manual_seed(int(self.rng.integers(2**31)))
         self.policy = Policy(config, spaces).to(self.device)
-        inputs = config.encoder.feature + spaces.proprio + spaces.action
+        inputs = config.encoder.width + spaces.proprio + spaces.action
         self.critics = CriticEnsemble(config.critics, inputs, config.hidden, config.critic_layers)
         self.critics.to(self.device)
         self.targets = copy.deepcopy(self.critics).requires_grad_(False)

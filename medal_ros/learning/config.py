@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from medal_ros.learning.novelty import NoveltyConfig
+from medal_ros.learning.vae import VAEConfig
 from medal_ros.options import group, option
 
 
@@ -47,6 +49,12 @@ class NoiseConfig(ScheduleConfig):
 class EncoderConfig:
     """The image encoder of one agent: shared by its actor and critics, trained by the Q loss."""
 
+    form: str = option(
+        'learned',
+        'learned: as below; vae: of an autoencoder trained before practice and then frozen',
+        source='paper A.2; vae: R3L',
+        choices=('learned', 'vae'),
+    )
     filters: int = option(32, 'filters of each convolution', source='paper A.2', low=1)
     strides: tuple[int, ...] = option(
         (2, 1, 1, 1),
@@ -57,6 +65,12 @@ class EncoderConfig:
     feature: int = option(
         50, 'width after the linear layer, LayerNorm and tanh', source='paper A.2', low=1
     )
+    vae: VAEConfig = group(VAEConfig)
+
+    @property
+    def width(self) -> int:
+        """Numbers of a feature."""
+        return self.vae.latent if self.form == 'vae' else self.feature
 
 
 @dataclass(frozen=True)
@@ -164,9 +178,10 @@ class AgentConfig:
     reward: str = option(
         'learned',
         "learned: the classifier's, of s'; task: the stand-in's own, of s', for doing the task "
-        '(forward) or for undoing it (backward)',
-        source='paper s4; task: paper figure 2',
-        choices=('learned', 'task'),
+        "(forward) or for undoing it (backward); novelty: how seldom s' was seen, over a frozen "
+        'encoder',
+        source='paper s4; task: paper figure 2; novelty: R3L',
+        choices=('learned', 'task', 'novelty'),
     )
     actor_value: str = option(
         'mean',
@@ -244,7 +259,8 @@ class ClassifierConfig:
 
 @dataclass(frozen=True)
 class SideConfig:
-    """One direction: its agent and the classifier that rewards it."""
+    """One direction: its agent and what rewards it, a classifier unless said otherwise."""
 
     agent: AgentConfig = group(AgentConfig)
     classifier: ClassifierConfig = group(ClassifierConfig)
+    novelty: NoveltyConfig = group(NoveltyConfig)

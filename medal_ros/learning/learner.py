@@ -64,11 +64,15 @@ class Learner:
         """Store the next step if all of it has arrived, and credit its updates to its agent."""
         resolved = self.joiner.settle()
         if resolved is not None and resolved.agent is not None:
-            agent = self.agents[resolved.agent]
-            agent.steps += 1
-            if agent.steps >= agent.config.learn_after:
-                self.budgets[resolved.agent].add()
+            self.credit(resolved.agent)
         return resolved
+
+    def credit(self, name: str) -> None:
+        """Count a step that an agent has stored, and the updates that it has earned."""
+        agent = self.agents[name]
+        agent.steps += 1
+        if agent.steps >= agent.config.learn_after:
+            self.budgets[name].add()
 
     def learn(self, name: str) -> dict[str, float] | None:
         """Take one agent's next earned update; None when none is due."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from medal_ros.learning.config import AgentConfig
 from medal_ros.learning.networks import Encoder, mlp
+from medal_ros.learning.vae import FrozenEncoder
 from medal_ros.spaces import Spaces
 
 EDGE = 1e-6  # demonstrated actions stay this far from +-1, so that their atanh is finite
@@ -88,9 +89,12 @@ class Policy(nn.Module):
     def __init__(self, config: AgentConfig, spaces: Spaces) -> None:
         super().__init__()
         self.spaces = spaces
-        e = config.encoder
-        self.encoder = Encoder(spaces.frame_shape, e.filters, e.strides, e.feature)
-        self.actor = Actor(config, e.feature + spaces.proprio, spaces.action)
+        e, shape = config.encoder, spaces.frame_shape
+        if e.form == 'vae':
+            self.encoder = FrozenEncoder(shape, e.vae)
+        else:
+            self.encoder = Encoder(shape, e.filters, e.strides, e.feature)
+        self.actor = Actor(config, e.width + spaces.proprio, spaces.action)
 
     def features(self, frames: Tensor, proprio: Tensor) -> Tensor:
         """Return `(batch, feature + proprio)`: what actor and critics see."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
@@ -65,6 +65,21 @@ def load_tensors(path: Path, checksum: int | None = None) -> dict[str, Tensor]:
     try:
         return load(data)
     except (SafetensorError, KeyError):  # KeyError: a type that torch does not have
+        raise WeightsError(f'{path} is damaged or truncated') from None
+
+
+def load_text(path: Path) -> dict[str, str]:
+    """Read the text beside the tensors of a file.
+
+    Raises:
+        WeightsError: The file is missing or damaged.
+    """
+    try:
+        with safe_open(path, 'pt') as file:
+            return file.metadata() or {}
+    except OSError:
+        raise WeightsError(f'there is no weights file {path} that can be read') from None
+    except SafetensorError:
         raise WeightsError(f'{path} is damaged or truncated') from None
 
 

@@ -160,7 +160,10 @@ class Evaluator(Node):
         record.backward_final = self.measure('backward', path, FINAL, c.evaluation.final_episodes)
         for agent in AGENTS:
             policy = load_policy(c, agent, folder.policy(agent, last))
-            episodes = [rollout(policy, c.task, agent, s) for s in starts(c.seed, FINAL, 3)]
+            episodes = [
+                rollout(policy, c.task, agent, s, c.pixels, c.repeat)
+                for s in starts(c.seed, FINAL, 3)
+            ]
             write_rollouts(folder.path / f'{agent}.mp4', agent, episodes)
         record.finished = True
         self.write()

@@ -29,7 +29,7 @@ from medal_ros.nodes.sim_view import SimView
 from medal_ros.nodes.worker import Worker
 from medal_ros.options import option
 from medal_ros.robot.arm import Arm, Execution, Order
-from medal_ros.sim import TASKS, make, task_class
+from medal_ros.sim import TASKS, make, spaces_of
 
 REPEAT = 1.0  # seconds without a step after which lockstep shows the same observation again
 RESET, STOP = object(), object()  # commands to the worker beside State and Action
@@ -41,6 +41,8 @@ class SimArmConfig:
 
     task: str = option('tabletop_quick', 'the world', choices=tuple(TASKS))
     seed: int = option(0, 'seeds the world', low=0, high=2**31 - 1)
+    pixels: int = option(0, "rows and columns of every image; 0: the task's own", low=0, high=1024)
+    repeat: int = option(1, 'control steps for which an action is executed', low=1)
     rate: float = option(0.0, 'steps per second; 0: lockstep, as fast as it goes', low=0, high=1000)
     arm_reset_pose: str = option(
         'fixed', 'where an arm reset moves the arm', choices=('fixed', 'random')
@@ -54,7 +56,7 @@ class SimArm(Node):
     def __init__(self) -> None:
         super().__init__('sim_arm', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, SimArmConfig)
-        spaces = task_class(c.task).spaces
+        spaces = spaces_of(c.task, c.pixels)
         self.arm = Arm(spaces.action)
         self.commands: SimpleQueue[object] = SimpleQueue()
         self.stepped_at = time.monotonic()
@@ -88,7 +90,8 @@ class SimArm(Node):
 
     def live(self) -> None:
         """Own the world from its making to its closing."""
-        self.world = make(self.config.task, self.config.seed)
+        c = self.config
+        self.world = make(c.task, c.seed, c.pixels, c.repeat)
         self.period = 1.0 / self.config.rate if self.config.rate else 0.0
         try:
             self.view.show(self.world, self.arm.sequence)

@@ -10,7 +10,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +51,9 @@ class SupervisorConfig:
     )
     segment_steps: int = option(
         200, 'policy steps before the other policy takes over', source='paper A.2', low=1
+    )
+    alternate: bool = option(
+        True, 'after a segment the other policy takes over; false: forward alone', source='paper s4'
     )
     world_reset_every: int = option(
         0,
@@ -121,6 +126,15 @@ class Supervisor:
             interventions=self._interventions,
             reason='paused by a person' if mode == 'paused' else self._reason,
         )
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return everything but the stall detector's window, as plain values."""
+        return {k: v for k, v in vars(self).items() if k not in ('config', 'stall')}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from a snapshot; what the stall detector had seen is forgotten."""
+        self.stall.clear()
+        vars(self).update(snapshot)
 
     def observe(
         self,
@@ -249,7 +263,8 @@ class Supervisor:
             self._end_segment()
 
     def _end_segment(self) -> None:
-        following = AGENTS[1 - AGENTS.index(self._agent)]
+        other = AGENTS[1 - AGENTS.index(self._agent)]
+        following = other if self.config.alternate else self._agent
         resets, every = self.config.arm_reset, self.config.world_reset_every
         if self.stall.still():
             self._ask(f'nothing has moved for {self.config.ask_for_help.after_steps} steps')

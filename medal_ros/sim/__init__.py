@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 import gymnasium as gym
 
 from medal_ros.errors import UserError
 from medal_ros.sim.task import TaskEnv
+from medal_ros.spaces import Spaces
 
 os.environ.setdefault('MUJOCO_GL', 'egl')  # MuJoCo reads it when a task first imports it
 
@@ -15,6 +17,8 @@ TASKS = {
     'tabletop_quick': 'medal_ros.sim.tabletop:TabletopQuick',
     'tabletop': 'medal_ros.sim.tabletop:Tabletop',
     'cube_grasp': 'medal_ros.sim.cube_grasp:CubeGrasp',
+    'sawyer_door': 'medal_ros.sim.sawyer_door:SawyerDoor',
+    'sawyer_peg': 'medal_ros.sim.sawyer_peg:SawyerPeg',
 }
 
 
@@ -27,6 +31,20 @@ def task_class(task: str) -> type[TaskEnv]:
     if task not in TASKS:
         raise UserError(f'there is no task {task!r}; there are {", ".join(TASKS)}')
     return gym.envs.registration.load_env_creator(TASKS[task])
+
+
+def spaces_of(task: str, pixels: int = 0) -> Spaces:
+    """Return what a task shows and takes.
+
+    Args:
+        task: Name of a stand-in task.
+        pixels: Rows and columns of every image; 0: the task's own.
+
+    Raises:
+        UserError: There is no such task.
+    """
+    spaces = task_class(task).spaces
+    return dataclasses.replace(spaces, height=pixels, width=pixels) if pixels else spaces
 
 
 def make(task: str, seed: int | None = None, pixels: int = 0, repeat: int = 1) -> TaskEnv:
