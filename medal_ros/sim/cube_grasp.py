@@ -259,8 +259,4 @@ class CubeGrasp(TaskEnv):
         steps: int = 60,
     ) -> Iterator[np.ndarray]:
         """Yield actions until the tool is at a goal that may move, or time is up."""
-        for _ in range(steps):
-            way = goal() - self.arm.position
-            if np.linalg.norm(way) < tolerance:
-                return
-            yield hand.towards(way, closed)
+        return hand.follow(lambda: goal() - self.arm.position, tolerance, closed, steps)

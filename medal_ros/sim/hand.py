@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -14,12 +14,16 @@ class Hand:
         rng: Draws the pace and the wander.
         scale: What an action of 1 moves in a control step, metres.
         repeat: Control steps for which an action is executed.
+        gain: Share of a short way that one action covers; below 1 where the arm lags.
     """
 
-    def __init__(self, rng: np.random.Generator, scale: float, repeat: int) -> None:
+    def __init__(
+        self, rng: np.random.Generator, scale: float, repeat: int, gain: float = 1.0
+    ) -> None:
         self.rng = rng
         self.reach = scale * repeat
         self.repeat = repeat
+        self.gain = gain
         self.pace = rng.uniform(0.7, 1.0)
         self.wander = np.zeros(3)
 
@@ -27,8 +31,18 @@ class Hand:
         """Return an action along `way`, metres `(3,)`."""
         distance = np.linalg.norm(way)
         self.wander = 0.7 * self.wander + self.rng.normal(0.0, 0.15, 3)
-        speed = way / self.reach * min(1.0, self.pace * self.reach / max(distance, 1e-6))
+        speed = way / self.reach * min(self.gain, self.pace * self.reach / max(distance, 1e-6))
         return self._action(speed + self.wander * min(1.0, distance / (3 * self.reach)), closed)
+
+    def follow(
+        self, way: Callable[[], np.ndarray], tolerance: float, closed: bool, steps: int
+    ) -> Iterator[np.ndarray]:
+        """Yield actions until the way that is left is short, or for so many steps."""
+        for _ in range(steps):
+            left = way()
+            if np.linalg.norm(left) < tolerance:
+                return
+            yield self.towards(left, closed)
 
     def wait(self, control_steps: int, closed: bool) -> Iterator[np.ndarray]:
         """Yield actions that stay, apart from a tremor, and hold the jaw open or closed."""
