@@ -41,13 +41,17 @@ class Grid:
     def __init__(self, jobs: Sequence[Job], root: Path, changes: Mapping[str, Any]) -> None:
         self.jobs, self.root, self.changes = list(jobs), root, dict(changes)
         self.results = {job: self.look(job) for job in jobs}
-        self.running: dict[Job, subprocess.Popen] = {}
+        self.running: dict[Job, Any] = {}  # its process
         self.failed: dict[Job, str] = {}
 
     def look(self, job: Job) -> Result | None:
         """Return what a job has written, if anything."""
         path = job.folder(self.root) / NAME
         return load_result(path) if path.is_file() else None
+
+    def look_again(self, job: Job) -> None:
+        with suppress(UserError):  # a job that fails says so itself
+            self.results[job] = self.look(job)
 
     @property
     def waiting(self) -> list[Job]:
@@ -81,8 +85,7 @@ class Grid:
         """Take note of what running jobs have written, and of those that ended."""
         for job in list(self.running):
             status = self.running[job].poll()
-            with suppress(UserError):  # a job that fails says so itself
-                self.results[job] = self.look(job)
+            self.look_again(job)
             if status is None:
                 continue
             del self.running[job]
