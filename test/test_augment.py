@@ -33,6 +33,11 @@ def test_shift_by_more_repeats_the_edge_as_often():
     assert shifted(4, 3, pad=2) == [[8, 9, 9], [8, 9, 9], [8, 9, 9]]
 
 
+def test_a_shift_beyond_the_image_leaves_its_edge():
+    assert shifted(0, 5, pad=5) == [[1, 2, 3], [1, 2, 3], [1, 2, 3]]
+    assert shifted(9, 10, pad=5) == [[9, 9, 9], [9, 9, 9], [9, 9, 9]]
+
+
 def test_every_frame_has_its_own_shift_and_channels_share_it():
     frames = np.stack([np.stack([IMAGE, IMAGE + 100], -1)] * 2)
     offsets = np.array([[0, 1], [1, 2]])

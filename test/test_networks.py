@@ -40,17 +40,39 @@ def test_sizes_of_the_paper(shape, strides, flattened):
     assert features.abs().max() <= 1.0
 
 
-def test_encoder_by_plain_torch():
-    encoder = Encoder((12, 12, 3), 4, (2, 1), 5)
+def plain(encoder, x):
+    """Compute an encoder's features by plain torch."""
     first, second = encoder.convolutions[0], encoder.convolutions[2]
-    x = frames().permute(0, 3, 1, 2) / 255 - 0.5
-    x = F.relu(F.conv2d(x, first.weight, first.bias, stride=2))
+    x = F.relu(F.conv2d(to_input(x), first.weight, first.bias, stride=2))
     x = F.relu(F.conv2d(x, second.weight, second.bias, stride=1))
-    x = x.flatten(1) @ encoder.linear.weight.T + encoder.linear.bias
+    x = x.permute(0, 2, 3, 1).flatten(1) @ encoder.linear.weight.T + encoder.linear.bias
     centred = x - x.mean(1, keepdim=True)
     x = centred / (centred.square().mean(1, keepdim=True) + 1e-5).sqrt()
-    expected = torch.tanh(x * encoder.norm.weight + encoder.norm.bias)
-    assert torch.allclose(encoder(frames()), expected, atol=1e-5)
+    return torch.tanh(x * encoder.norm.weight + encoder.norm.bias)
+
+
+def test_encoder_by_plain_torch():
+    encoder = Encoder((12, 12, 3), 4, (2, 1), 5)
+    assert torch.allclose(encoder(frames()), plain(encoder, frames()), atol=1e-5)
+
+
+def test_gradients_of_an_encoder_by_plain_torch():
+    """Also of the first layer, which is given bytes and not what `to_input` makes of them."""
+    encoder = Encoder((12, 12, 3), 4, (2, 1), 5)
+    weights = torch.randn(3, 5, generator=torch.Generator().manual_seed(1))
+    gradients = []
+    for features in (encoder(frames()), plain(encoder, frames())):
+        gradients.append(torch.autograd.grad((features * weights).sum(), encoder.parameters()))
+    for ours, theirs in zip(*gradients, strict=True):
+        assert theirs.abs().max() > 1e-3
+        assert torch.allclose(ours, theirs, atol=1e-4, rtol=1e-3)
+
+
+def test_bf16_encodes_bytes_within_its_tolerance():
+    encoder = Encoder((12, 12, 3), 4, (2, 1), 5)
+    with torch.autocast('cpu', torch.bfloat16):
+        features = encoder(frames())
+    assert (features.float() - plain(encoder, frames())).abs().max() < 0.05
 
 
 def test_convolutions_begin_orthogonal():

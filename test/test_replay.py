@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small import SPACES
 
-from medal_ros.learning.replay import Counts, FrameStore, Replay
+from medal_ros.learning.replay import Counts, FrameStore, Replay, draw
 from medal_ros.spaces import Spaces
 
 
@@ -36,6 +36,18 @@ def test_a_batch_by_hand(practice):
     assert batch.actions.tolist() == [[4, -4], [0, 0]]
     assert batch.task_rewards == pytest.approx(np.array([[0.4, 1.0], [0.0, 1.0]]))
     assert batch.frames.dtype == batch.next_frames.dtype == np.uint8
+
+
+def test_a_batch_of_several_replays_keeps_their_order(practice):
+    other = Replay(FrameStore(SPACES, 2))
+    add(other, 8)
+    other.add_step('forward', np.ones(2))
+    add(other, 9)
+    batch = draw([(practice, np.array([3, 1])), (other, np.array([0]))])
+    assert batch.frames[:, 0, 0, 0].tolist() == [3, 1, 8]
+    assert batch.next_frames[:, 0, 0, 0].tolist() == [4, 2, 9]
+    assert batch.actions.tolist() == [[3, -3], [1, -1], [1, 1]]
+    assert batch.proprio.dtype == batch.task_rewards.dtype == np.float32
 
 
 def test_a_step_without_a_task_reward_has_none():

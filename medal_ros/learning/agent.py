@@ -21,7 +21,7 @@ from medal_ros.learning.demonstrations import Demonstration, as_replay
 from medal_ros.learning.entropy import Temperature
 from medal_ros.learning.networks import CriticEnsemble
 from medal_ros.learning.policy import Policy
-from medal_ros.learning.replay import Batch, Replay
+from medal_ros.learning.replay import Batch, Replay, draw
 from medal_ros.spaces import AGENTS, Spaces
 
 Reward = Callable[[Tensor, Tensor], Tensor]  # frames, proprio of s' -> (batch,) rewards
@@ -120,11 +120,9 @@ class Agent:
         """
         c = self.config
         agents = AGENTS if c.share_transitions else (self.name,)
-        practice = replay.batch(replay.choose(agents, c.batch - c.demonstrations, self.rng))
-        shown = self.demonstrations.batch(
-            self.demonstrations.choose((self.name,), c.demonstrations, self.rng)
-        )
-        batch = Batch(*(np.concatenate(pair) for pair in zip(practice, shown, strict=True)))
+        practice = replay.choose(agents, c.batch - c.demonstrations, self.rng)
+        shown = self.demonstrations.choose((self.name,), c.demonstrations, self.rng)
+        batch = draw([(replay, practice), (self.demonstrations, shown)])
         if c.reward == 'task':
             own = batch.task_rewards[:, AGENTS.index(self.name)]
             rewards = torch.from_numpy(np.nan_to_num(own))
@@ -202,7 +200,7 @@ class Agent:
         self.actor_optimizer.step()
         if c.cloning.into_encoder and c.demonstrations:
             self.encoder_optimizer.step()
-        with torch.no_grad():
+        with torch.no_grad(), self._precision():
             _, std = self.policy.actor.distribution(features, self.noise)
         metrics = {} if self.temperature is None else self._tune_temperature(bonus)
         return metrics | {

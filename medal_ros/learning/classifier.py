@@ -56,7 +56,9 @@ class Classifier(nn.Module):
     def reward(self, frames: Tensor, proprio: Tensor) -> Tensor:
         """Return `(batch,)` rewards, -log(1 - C(s)) unless configured otherwise."""
         limit = self.config.logit_limit
-        logit = self.logit(self.embed(frames, proprio)).clamp(-limit, limit)
+        bf16 = self.config.precision == 'bf16'
+        with torch.autocast(frames.device.type, torch.bfloat16, enabled=bf16):
+            logit = self.logit(self.embed(frames, proprio)).clamp(-limit, limit)
         if self.config.reward == 'log(C)':
             return -F.softplus(-logit)
         if self.config.reward == 'log(C)-log(1-C)':

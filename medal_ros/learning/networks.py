@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medal_ros.errors import UserError
+from medal_ros.learning.convolution import convolve_relu
 
 Wrap = Callable[[nn.Module], nn.Module]
 
@@ -66,8 +67,23 @@ class Encoder(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return `(batch, feature)` in [-1, 1] for `(batch, height, width, channels)` bytes."""
-        hidden = self.convolutions(to_input(frames)).flatten(1)
+        first, *others = (m for m in self.convolutions if isinstance(m, nn.Conv2d))
+        hidden = convolve_relu(centred(frames), *_for_bytes(first), first.stride[0])
+        for layer in others:
+            hidden = convolve_relu(hidden, layer.weight, layer.bias, layer.stride[0])
+        hidden = hidden.permute(0, 2, 3, 1).flatten(1)  # as it lies in memory: nothing is moved
         return torch.tanh(self.norm(self.linear(hidden)))
+
+
+def centred(frames: Tensor) -> Tensor:
+    """Return `(batch, channels, height, width)` bytes less 128, as they lie in memory."""
+    return frames.bitwise_xor(128).view(torch.int8).permute(0, 3, 1, 2)
+
+
+def _for_bytes(layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
+    """Return weight and bias with which centred bytes give what `to_input` gives the layer."""
+    weight = layer.weight / 255.0
+    return weight, layer.bias + (128.0 - 127.5) * weight.sum((1, 2, 3))
 
 
 def mlp(

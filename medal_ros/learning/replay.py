@@ -8,6 +8,7 @@ without a step of its own: a break costs one frame.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -156,15 +157,7 @@ class Replay:
 
     def batch(self, indices: np.ndarray) -> Batch:
         """Return the transitions that begin at these frames."""
-        s, after = self.store, indices + 1
-        return Batch(
-            np.take(s.frames, indices, 0),
-            np.take(s.proprio, indices, 0),
-            np.take(s.actions, indices, 0),
-            np.take(s.frames, after, 0),
-            np.take(s.proprio, after, 0),
-            np.take(s.task_rewards, indices, 0),
-        )
+        return draw([(self, indices)])
 
     @property
     def bytes(self) -> int:
@@ -173,3 +166,27 @@ class Replay:
         row = sum(a[:1].nbytes for a in (s.frames, s.proprio, s.actions, s.task_rewards))
         lists = 8 * (self.counts.forward + self.counts.backward)
         return self.counts.frames * row + lists
+
+
+def draw(parts: Sequence[tuple[Replay, np.ndarray]]) -> Batch:
+    """Return the transitions that begin at these frames of several replays, in one batch."""
+
+    def gather(column: str, after: int = 0) -> np.ndarray:
+        arrays = [getattr(replay.store, column) for replay, _ in parts]
+        rows = sum(len(indices) for _, indices in parts)
+        out = np.empty((rows, *arrays[0].shape[1:]), arrays[0].dtype)
+        first = 0
+        for array, (_, indices) in zip(arrays, parts, strict=True):
+            # `raise`, the default, would write into a buffer first.
+            np.take(array, indices + after, 0, out[first : first + len(indices)], 'clip')
+            first += len(indices)
+        return out
+
+    return Batch(
+        gather('frames'),
+        gather('proprio'),
+        gather('actions'),
+        gather('frames', 1),
+        gather('proprio', 1),
+        gather('task_rewards'),
+    )
