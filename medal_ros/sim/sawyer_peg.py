@@ -19,6 +19,7 @@ GRIP = LOW[2] - HALF  # height of the hand above a peg that it holds
 ABOVE_PEG = 0.13
 GOAL = np.array([-0.27, 0.6, 0.13])  # the head of the inserted peg
 TOLERANCE = 0.05
+OVER = 0.25  # height at which a peg is carried over the box
 BOX = np.array([-0.3, 0.6, 0.0])  # middle of the box's foot
 ENTRANCE = -0.2  # the face with the hole looks along +x
 HOLE = 0.03  # half its width and height; its middle is at the goal's height
@@ -111,13 +112,15 @@ class SawyerPeg(SawyerTask):
     ) -> None:
         if starts not in ('narrow', 'wide'):
             raise ValueError(f"starts must be 'narrow' or 'wide', not {starts!r}")
-        super().__init__(render_mode, pixels, repeat)
         self.starts = starts
+        super().__init__(render_mode, pixels, repeat)
         self._peg = self.hand.model.geom('peg').id
 
     def _world(self) -> str:
-        eye = camera('third', (0.6, 0.12, 0.5), (-0.07, 0.6, 0.1), up=(0, 0, 1), fovy=40)
-        return _box() + _peg() + eye
+        place, seen, fovy = (0.62, 0.1, 0.53), (-0.04, 0.59, 0.09), 42
+        if self.starts == 'wide':
+            place, seen, fovy = (0.6, 0.05, 0.85), (-0.06, 0.61, 0.0), 44
+        return _box() + _peg() + camera('third', place, seen, up=(0, 0, 1), fovy=fovy)
 
     # -- the world ---------------------------------------------------------------------------
 
@@ -188,9 +191,13 @@ class SawyerPeg(SawyerTask):
 
     def _insert(self, hand: Hand) -> Iterator[np.ndarray]:
         before = np.array([ENTRANCE + LENGTH + 0.05, *GOAL[1:]])
-        if self._centre()[0] > before[0] - 0.03:
-            up = np.array([*self._centre()[:2], GOAL[2] + 0.02])
-            yield from self._carry(hand, up, 0.02)
+        centre = self._centre()
+        ahead = centre[0] > before[0] - 0.03
+        if ahead or (np.abs(centre - GOAL)[1:] > HOLE).any():  # not in the hole
+            height = GOAL[2] + 0.02 if ahead else OVER
+            yield from self._carry(hand, np.array([*centre[:2], height]), 0.02)
+            if not ahead:
+                yield from self._carry(hand, np.array([*before[:2], OVER]), 0.02)
             yield from self._carry(hand, before, 0.006)
         inside = GOAL - HEAD - [0.01, 0.0, 0.0]
         yield from self._carry(hand, inside, 0.01, steps=60, step=0.012)
