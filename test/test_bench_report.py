@@ -26,7 +26,7 @@ from medal_ros.bench.curves import aligned
 from medal_ros.bench.figures import NAMES, Picture
 from medal_ros.bench.frame import encode
 from medal_ros.bench.page import PAGE, write_report
-from medal_ros.bench.results import Result
+from medal_ros.bench.results import Result, load_results
 from medal_ros.bench.tables import commands, sentence, table, task_table
 from medal_ros.errors import UserError
 from medal_ros.statistics import Evaluation, wilson
@@ -334,6 +334,8 @@ def test_markdown_has_a_row_for_each_task_and_method():
 def test_sizes_are_never_mixed(tmp_path, quick):
     other = made_up('bc', size='paper')
     save(tmp_path, made_up('bc'), made_up('bc', seed=1), other)
+    laptop, paper = collections(load_results(tmp_path))
+    assert [len(one.results) for one in (laptop, paper)] == [2, 1]
     written = write_report(tmp_path, tmp_path / 'out')
     texts = Tags(written[0].read_text()).texts
     assert [text for text in texts if text.startswith('Size ')] == ['Size laptop', 'Size paper']
@@ -405,10 +407,24 @@ def test_verdicts_say_so_when_the_order_is_reversed_or_chance():
 
 def test_commands_name_seeds_as_they_were():
     def line(*seeds):
-        return commands(
-            Collection('paper', [made_up('bc', seed=seed, size='paper') for seed in seeds])
-        )
+        jobs = [made_up('bc', seed=seed, size='paper') for seed in seeds]
+        checkout, *others = commands(Collection('paper', jobs))
+        assert checkout == 'git checkout abcdef0123456789'
+        return others
 
     start = 'medal bench earl --size paper --tasks tabletop --methods bc --seeds'
     assert line(0, 1, 2) == [f'{start} 3'] and line(1, 4) == [f'{start} 1,4']
     assert line(3) == [f'{start} 3,']
+
+
+def test_a_commit_is_named_only_where_it_is_one():
+    first, second = made_up('bc'), made_up('bc', seed=1)
+    first.commit = second.commit = 'abc1234+'
+    changed = commands(Collection('laptop', [first, second]))[0]
+    assert changed == 'git checkout abc1234  # plus changes that were not committed'
+    second.commit = None
+    assert commands(Collection('laptop', [first, second]))[0].startswith('medal bench earl')
+
+
+def test_one_seed_has_no_interval_of_its_lifetime_reward():
+    assert table([made_up('oracle')]).endswith('| 2 | 9 | 0.100 | 0.75 | 0.25 |\n')

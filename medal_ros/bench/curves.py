@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from medal_ros.bench.aggregate import band, mean_success
 from medal_ros.bench.collection import Collection, title
-from medal_ros.bench.frame import DARK, Look, finish, look, provenance, sheet
+from medal_ros.bench.frame import DARK, WIDTH, Look, finish, look, provenance, sheet
 from medal_ros.bench.results import Result
 
 Curve = list[tuple[int, float]]
@@ -51,7 +51,7 @@ def lifetime_curves(
     note = f'{NOTE} Reward is the mean over all policy steps so far.'
     figure, panels = _panels(collection, methods, tasks, heading, note, lifetime_of)
     for axes in panels:
-        axes.set_ylim(bottom=min(0, axes.get_ylim()[0]) if axes.dataLim.y0 < 0 else 0)
+        axes.set_ylim(bottom=min(0, axes.dataLim.y0))
     return figure
 
 
@@ -87,13 +87,14 @@ def _panels(
     tall = 3.0 if len(tasks) > 1 else 4.5
     figure, panels = sheet([tall] * len(tasks), 3, 0.6, heading, small, legend)
     for axes, task in zip(panels, tasks, strict=True):
-        axes.set_xlim(0, max([1, *(one.steps for one in drawn if one.task == task)]))
+        end = max([1, *(one.steps for one in drawn if one.task == task)])
+        axes.set_xlim(0, end)
         for method in reversed(methods):  # the first lies on top
             _draw(axes, collection, method, task, curve_of)
         finish(axes, task)
         axes.grid(axis='y', color='#E2E2E2')
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.xaxis.set_major_formatter(lambda steps, _: f'{steps / 1000:g}k' if steps else '0')
+        axes.xaxis.set_major_formatter(_thousands if end >= 5000 else '{x:.0f}')
         axes.set_xlabel(_unit(drawn, task), fontsize=10, color=DARK)
     return figure, panels
 
@@ -119,7 +120,7 @@ def _draw(
         return
     steps, values = aligned(curves)
     every = max(1, len(steps) // MARKERS)
-    marked = slice((len(steps) - 1) % every or every, None, every)  # the last one, not the first
+    marked = slice((len(steps) - 1) % every, None, every)  # the last one is always marked
     axes.plot(steps, values.mean(0), **_line(mine), markevery=marked, clip_on=False)
     if len(curves) > 1:
         axes.fill_between(steps, *band(values), color=mine.colour, alpha=0.11, linewidth=0)
@@ -129,8 +130,9 @@ def _draw_level(axes: Axes, mine: Look, collection: Collection, method: str, tas
     """Draw a line at the final figure; its interval stands beside the axes, not across them."""
     value, low, high = mean_success({task: collection.runs(method)[task]})
     axes.axhline(value, color=mine.colour, linestyle=mine.dashes, linewidth=mine.width)
+    beside = 1 + 0.08 / (axes.get_position().width * WIDTH)  # inches
     axes.errorbar(
-        [1.025], [value], [[value - low], [high - value]], transform=axes.get_yaxis_transform(),
+        [beside], [value], [[value - low], [high - value]], transform=axes.get_yaxis_transform(),
         color=mine.colour, elinewidth=1.4, capsize=3, capthick=1.4, clip_on=False,
     )  # fmt: skip
 
@@ -140,6 +142,10 @@ def _line(mine: Look) -> dict[str, object]:
         'color': mine.colour, 'linestyle': mine.dashes, 'linewidth': mine.width,
         'marker': mine.marker, 'markersize': 5.5,
     }  # fmt: skip
+
+
+def _thousands(steps: float, _position: object = None) -> str:
+    return f'{steps / 1000:g}k' if steps else '0'
 
 
 def _unit(results: Sequence[Result], task: str) -> str:

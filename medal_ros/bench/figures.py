@@ -97,9 +97,11 @@ def _aggregate(collection: Collection) -> Picture | None:
     )
     key = [
         Line2D([], [], color=DARK, marker='o', ls='', markersize=6, label='at the last step'),
-        Line2D([], [], color=RED, marker='D', ls='', markersize=5, label='interquartile mean'),
         Line2D([], [], color=GREY, marker='o', ls='', markersize=8, mfc='none', label='ever'),
     ]
+    if any(len(tasks) > 1 for tasks, _ in panels):
+        label = 'at the last step, interquartile mean'
+        key.append(Line2D([], [], color=RED, marker='D', ls='', markersize=5, label=label))
     heights = [ROW * len(scores) * (1.5 if len(tasks) > 1 else 1) for tasks, scores in panels]
     small = f'{note} {provenance(collection.finished)}'
     figure, axes = sheet(heights, 2, LEFT, heading, small, key)

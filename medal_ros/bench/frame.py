@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from io import BytesIO
+from itertools import product
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -50,7 +51,12 @@ LOOKS = {
     'shared_encoder': Look(GREEN, DASHED, 's'),
     'shared_transitions': Look(PURPLE, MIXED, 'v'),
 }
-OTHERS = (Look(RED, '-', 'h'), Look(GREEN, DOTTED, '<'), Look(PURPLE, '-', '>'))
+OTHERS = [
+    Look(colour, dashes, marker)
+    for (colour, dashes), marker in zip(
+        product((RED, GREEN, PURPLE), ('-', LONG)), ('h', '<', '>', 'p', 'd', '8'), strict=True
+    )
+]
 
 
 def look(method: str, among: Sequence[str]) -> Look:

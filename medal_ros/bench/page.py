@@ -32,6 +32,7 @@ h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 3rem; } h3 { margin-top: 2rem;
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 0.9rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.25rem 0.75rem 0.25rem 0;
   border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
+td { white-space: nowrap; } .where td { white-space: normal; }
 figure { margin: 1.5rem 0; } figcaption { font-size: 0.9rem; }
 img { width: 100%; height: auto; background: white; border-radius: 6px; }
 pre { background: var(--faint); padding: 0.75rem; overflow-x: auto; border-radius: 6px; }
@@ -193,11 +194,9 @@ def _where(collection: Collection) -> list[str]:
     table = Table(
         ['machine', 'versions', 'jobs'], [[*key, str(count)] for key, count in rows.items()]
     )
-    return ['<h3>Where</h3>', _table(table)]
+    return ['<h3>Where</h3>', f'<div class="where">{_table(table)}</div>']
 
 
 def _again(collection: Collection) -> list[str]:
-    commits = sorted({result.commit for result in collection.results if result.commit})
-    lines = [f'git checkout {commits[0]}'] if len(commits) == 1 else []
-    lines += [*commands(collection), f'medal bench report --size {collection.size}']
+    lines = [*commands(collection), f'medal bench report --size {collection.size}']
     return ['<h3>Again</h3>', f'<pre>{escape(chr(10).join(lines))}</pre>']

@@ -118,7 +118,14 @@ def _says(verdict: Verdict) -> str:
 
 
 def commands(collection: Collection) -> list[str]:
-    """Return the commands that run these jobs again, finished and unfinished ones."""
+    """Return the commands that run these jobs again, finished and unfinished ones.
+
+    The first one goes to their commit, where it is one; `+` marks changes that it does not have.
+    """
+    commits = {result.commit for result in collection.results}
+    commit = commits.pop() if len(commits) == 1 else None
+    changed = '  # plus changes that were not committed' if commit and '+' in commit else ''
+    checkout = [f'git checkout {commit.rstrip("+")}{changed}'] if commit else []
     plans: dict[tuple, list[str]] = {}  # (seeds, methods) -> tasks
     for task in collection.tasks:
         by_seeds: dict[tuple[int, ...], list[str]] = {}
@@ -128,7 +135,7 @@ def commands(collection: Collection) -> list[str]:
                 by_seeds.setdefault(tuple(sorted(one.seed for one in found)), []).append(method)
         for seeds, methods in by_seeds.items():
             plans.setdefault((seeds, tuple(methods)), []).append(task)
-    return [
+    return checkout + [
         f'medal bench earl --size {collection.size} --tasks {" ".join(tasks)} '
         f'--methods {" ".join(methods)} --seeds {_seeds(seeds)}'
         for (seeds, methods), tasks in plans.items()
@@ -161,7 +168,7 @@ def _lifetime(results: Sequence[Result]) -> str:
     if not last:
         return NOTHING
     value, low, high = mean_of(last)
-    return f'{value:.3f} ({low:.3f} to {high:.3f})'
+    return f'{value:.3f}' + (f' ({low:.3f} to {high:.3f})' if len(last) > 1 else '')
 
 
 def _segments(results: Sequence[Result], agent: str) -> str:
