@@ -87,37 +87,36 @@ def sheet(
     columns = min(columns, len(heights))
     lines = textwrap.wrap(small, 185)
     foot = 0.2 + PRINT_ROW * len(lines) + LEGEND_ROW * -(-len(legend) // LEGEND_COLUMNS)
-    places, depths = [], [HEAD] * columns
+    places, depths = [], [HEAD] * columns  # (left edge, depth of the bottom), in inches
     for tall in heights:
         column = depths.index(min(depths))
-        places.append((column, depths[column] + ABOVE + tall, tall))
+        places.append((column * WIDTH / columns + left, depths[column] + ABOVE + tall))
         depths[column] += ABOVE + tall + BELOW
-    height = max(depths) + foot
+    height, wide = max(depths) + foot, WIDTH / columns - left - RIGHT
     figure = Figure((WIDTH, height), dpi=DPI, facecolor='white')
     FigureCanvasAgg(figure)  # pyplot would want a display
-    wide = WIDTH / columns
     axes = [
-        figure.add_axes(
-            (
-                (column * wide + left) / WIDTH,
-                1 - bottom / height,
-                (wide - left - RIGHT) / WIDTH,
-                tall / height,
-            )
-        )
-        for column, bottom, tall in places
+        figure.add_axes((edge / WIDTH, 1 - depth / height, wide / WIDTH, tall / height))
+        for (edge, depth), tall in zip(places, heights, strict=True)
     ]
-    figure.text(
-        0.1 / WIDTH, 1 - 0.12 / height, title, fontsize=15, weight='bold', va='top', color=DARK
-    )
-    figure.text(0.1 / WIDTH, 0.08 / height, '\n'.join(lines), fontsize=7.5, color=GREY)
+    _write(figure, title, lines, legend, foot)
+    return figure, axes
+
+
+def _write(
+    figure: Figure, title: str, lines: Sequence[str], legend: Sequence[Line2D], foot: float
+) -> None:
+    """Write the title and, in the lowest `foot` inches, the legend and the small print."""
+    margin, height = 0.1 / WIDTH, figure.get_figheight()
+    look = {'fontsize': 15, 'weight': 'bold', 'va': 'top', 'color': DARK}
+    figure.text(margin, 1 - 0.12 / height, title, **look)
+    figure.text(margin, 0.08 / height, '\n'.join(lines), fontsize=7.5, color=GREY)
     if legend:
         figure.legend(
             handles=list(legend), loc='upper center', ncols=LEGEND_COLUMNS, fontsize=10,
             bbox_to_anchor=(0.5, foot / height), frameon=False, handlelength=4,
             labelcolor=DARK, borderaxespad=0, columnspacing=1.5,
         )  # fmt: skip
-    return figure, axes
 
 
 def provenance(results: Sequence[Result]) -> str:
