@@ -1,160 +1,132 @@
-"""Updates per second, the parts of an update, and the policy's inference, at several sizes.
+"""Updates per second against plain and public code of the same update, and the parts of an update.
 
-python benchmarks/learner.py --size quickstart paper --threads 2 --precision bf16
+python benchmarks/learner.py --size paper robot --threads 2
 
 An update is one critic step and one actor step on one batch, its reward included. `paper` sees
-one camera of 84x84, `robot` two of 100x100.
+one camera of 84x84, `robot` two of 100x100. Each contender runs in a process of its own, in turn,
+several rounds; its ratio is the median over the rounds, against `plain` in the same round:
+
+ours-bf16, ours-fp32  the learner as it ships
+plain, plain-tuned    eager fp32, with glibc's allocator as it comes, and tuned as ours
+public                the style of DrQ-v2 and REDQ, eager fp32, the allocator as it comes
+sb3-sac, torchrl-redq where installed: fp32, allocator tuned; they lack rewards and cloning
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
-import time
-from collections import defaultdict
-from collections.abc import Callable
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
+from contenders import NAMES, SIZES, side
 from machine import machine
+from peers import installed
 
-from medal_ros.config import make_config
-from medal_ros.learning.agent import Agent
-from medal_ros.learning.classifier import ClassifierTrainer
-from medal_ros.learning.config import SideConfig
-from medal_ros.learning.demonstrations import Demonstration
-from medal_ros.learning.performance import tune
-from medal_ros.learning.policy import Policy
-from medal_ros.learning.replay import FrameStore, Replay
-from medal_ros.spaces import AGENTS, Spaces
-
-SIZES = {
-    'quickstart': ('quickstart', Spaces(cameras=('third',), height=48, width=48)),
-    'paper': ('paper', Spaces(cameras=('third',), height=84, width=84)),
-    'robot': ('paper', Spaces(('wrist', 'third'), 100, 100, proprio=4, action=4)),
-}
+DEADLINE = 900  # seconds that one contender may take
+Results = dict[str, list[dict[str, Any]]]
 
 
-class Timer:
-    """Adds up the time of what it wraps, on a GPU too."""
-
-    def __init__(self, device: str) -> None:
-        self.device = device
-        self.times: dict[str, list[float]] = defaultdict(list)
-
-    def __call__(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*arguments: Any) -> Any:
-            start = self.now()
-            result = function(*arguments)
-            self.times[name].append(1e3 * (self.now() - start))
-            return result
-
-        return timed
-
-    def now(self) -> float:
-        if self.device != 'cpu':
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
-
-    def median(self, name: str) -> float:
-        return statistics.median(self.times[name])
-
-
-def practice(spaces: Spaces, steps: int) -> Replay:
-    """Return random steps of the forward agent."""
-    rng = np.random.default_rng(0)
-    replay = Replay(FrameStore(spaces, steps + 1))
-    for step in range(steps + 1):
-        frame = rng.integers(0, 256, spaces.frame_shape, np.uint8)
-        replay.add_frame(frame, rng.uniform(-1.0, 1.0, spaces.proprio))
-        if step < steps:
-            replay.add_step('forward', rng.uniform(-1.0, 1.0, spaces.action))
-    return replay
-
-
-def demonstrations(spaces: Spaces, length: int = 40) -> dict[str, list[Demonstration]]:
-    """Return one random demonstration of each direction."""
-    rng = np.random.default_rng(1)
-    frames = rng.integers(0, 256, (length + 1, *spaces.frame_shape), np.uint8)
-    proprio = np.zeros((length + 1, spaces.proprio), np.float32)
-    actions = rng.uniform(-1.0, 1.0, (length, spaces.action)).astype(np.float32)
-    return {
-        name: [Demonstration('', name, spaces.cameras, frames, proprio, actions)] for name in AGENTS
+def ask(name: str, size: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Run one contender once, in a process of its own."""
+    numbers = {
+        '--size': size,
+        '--updates': options.updates,
+        '--warm-up': options.warm_up,
+        '--threads': options.threads,
+        '--device': options.device,
     }
+    flags = [str(part) for pair in numbers.items() for part in pair]
+    command = [sys.executable, str(Path(__file__).with_name('contenders.py')), name, *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
+    if done.returncode:
+        sys.exit(f'{name} failed:\n{done.stderr}')
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def updates(side: SideConfig, spaces: Spaces, options: argparse.Namespace) -> None:
-    """Print how long an update and its parts take, and a step of the classifier."""
-    timer, replay, shown = Timer(options.device), practice(spaces, 500), demonstrations(spaces)
-    agent = Agent('forward', side.agent, spaces, shown['forward'], 0, options.device)
-    rng = np.random.default_rng(0)
-    trainer = ClassifierTrainer(side.classifier, spaces, 'forward', shown, rng, options.device)
-    reward = timer('reward', trainer.classifier.reward)
-    for name in ('sample', '_augmented', 'target', 'update_critic', 'update_actor'):
-        setattr(agent, name, timer(name, getattr(agent, name)))
-    update, step = timer('update', agent.update), timer('classifier', trainer.step)
-    for round_ in range(options.updates + options.warm_up):
-        if round_ == options.warm_up:
-            timer.times.clear()
-        update(replay, reward)
-        step(replay, replay.counts.forward)
-    parts = {
-        'draw the batch': timer.median('sample') - timer.median('reward'),
-        'reward': timer.median('reward'),
-        'shift': timer.median('_augmented'),
-        'target': timer.median('target'),
-        'critics and encoder': timer.median('update_critic') - timer.median('target'),
-        'actor': timer.median('update_actor'),
-    }
-    whole = timer.median('update')
-    print(f'  update               {whole:8.1f} ms  ({1e3 / whole:.1f} a second)')
-    for name, value in parts.items():
-        print(f'    {name:19}{value:8.1f} ms')
-    print(f'  classifier step      {timer.median("classifier"):8.1f} ms')
+def over_rounds(rounds: list[dict[str, Any]], key: str) -> dict[str, float]:
+    """Return the median over rounds of each number in a dictionary."""
+    names = rounds[0][key]
+    return {name: statistics.median(r[key][name] for r in rounds) for name in names}
 
 
-def inference(side: SideConfig, spaces: Spaces, repeats: int) -> None:
-    """Print how long one observation takes on one thread of the processor."""
-    torch.set_num_threads(1)
-    policy = Policy(side.agent, spaces).eval()
-    rng = np.random.default_rng(0)
-    frames = rng.integers(0, 256, (1, *spaces.frame_shape), np.uint8)
-    act, proprio = Timer('cpu'), np.zeros((1, spaces.proprio), np.float32)
-    timed = act('act', policy.act)
-    for _ in range(repeats + 10):
-        timed(frames, proprio, 0.1, rng)
-    times = act.times['act'][10:]
-    p50, p99 = np.quantile(times, [0.5, 0.99])
-    print(f'  policy, one thread   {p50:8.2f} ms  (p99 {p99:.2f})')
+def table(results: Results, peak: float, work: float) -> None:
+    """Print a line for each contender."""
+    medians = {n: [statistics.median(r['ms']) for r in rounds] for n, rounds in results.items()}
+    base = medians.get('plain')
+    print(f'  {"":14}{"ms":>9}{"updates/s":>11}{"times plain":>13}{"of bf16 peak":>14}')
+    for name, times in medians.items():
+        ms = statistics.median(times)
+        ratio = statistics.median(b / t for b, t in zip(base, times, strict=True)) if base else None
+        faster = f'{ratio:13.2f}' if ratio else f'{"":13}'
+        print(f'  {name:14}{ms:9.1f}{1e3 / ms:11.2f}{faster}{1e3 * work / ms / peak:13.1%}')
+
+
+def shares(results: Results) -> None:
+    """Print where the time of each contender goes, and what else was timed of ours."""
+    timed = {name: over_rounds(r, 'parts') for name, r in results.items() if r[0]['parts']}
+    print('\n  ' + ' ' * 20 + ''.join(f'{name:>18}' for name in timed))
+    for part in next(iter(timed.values()), {}):
+        cells = []
+        for name, parts in timed.items():
+            whole = statistics.median(statistics.median(r['ms']) for r in results[name])
+            cells.append(f'{parts[part]:8.1f} ms {parts[part] / whole:6.1%}')
+        print(f'  {part:20}' + ''.join(f'{cell:>18}' for cell in cells))
+    for name, rounds in results.items():
+        if 'classifier' in rounds[0]:
+            step = statistics.median(r['classifier'] for r in rounds)
+            p50, p99 = (statistics.median(r['inference'][i] for r in rounds) for i in (0, 1))
+            print(
+                f'  {name}: classifier step {step:.1f} ms; '
+                f'policy, fp32, one thread {p50:.2f} ms (p99 {p99:.2f})'
+            )
+
+
+def compare(size: str, options: argparse.Namespace) -> None:
+    """Let all contenders run in turn, and print what came out."""
+    config, spaces = side(size, 'fp32')
+    agent, images = config.agent, f'{spaces.height}x{spaces.width}x{spaces.channels}'
+    print(
+        f'\n{size}: {images}, batch {agent.batch}, {agent.critics} critics of '
+        f'{agent.critic_layers}x{agent.hidden}, {options.threads} threads, {options.device}'
+    )
+    results: Results = {name: [] for name in options.contenders}
+    limits = []
+    for _ in range(options.rounds):
+        limits.append(ask('machine', size, options))
+        for name, rounds in results.items():
+            rounds.append(ask(name, size, options))
+    peak, work = statistics.median(m['peak'] for m in limits), limits[0]['work']
+    print(f'  {work / 1e9:.1f} GFLOP an update; bf16 matrix peak {peak / 1e12:.2f} TFLOP/s')
+    table(results, peak, work)
+    shares(results)
 
 
 def main() -> None:
     """Print the figures of each size."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--size', nargs='+', choices=SIZES, default=['quickstart', 'paper'])
-    parser.add_argument('--updates', type=int, default=20, help='updates timed')
-    parser.add_argument('--warm-up', type=int, default=3, help='updates before them')
-    parser.add_argument('--threads', type=int, default=1, help="the learner's threads")
-    parser.add_argument('--precision', choices=('fp32', 'bf16'), default='fp32')
+    parser.add_argument('--contenders', nargs='+', choices=NAMES, help='default: all there are')
+    parser.add_argument('--rounds', type=int, default=3, help='turns of each contender')
+    parser.add_argument('--updates', type=int, default=5, help='updates timed in a turn')
+    parser.add_argument('--warm-up', type=int, default=2, help='updates before them')
+    parser.add_argument('--threads', type=int, default=1, help='threads of each contender')
     parser.add_argument('--device', default='cpu', help='where the learner runs, e.g. cuda')
     options = parser.parse_args()
-    if min(options.updates, options.threads) < 1 or options.warm_up < 0:
+    if min(options.updates, options.threads, options.rounds) < 1 or options.warm_up < 0:
         parser.error('every number must be positive')
-    print(machine(options.device))
+    missing = [name for name in options.contenders or () if not installed(name)]
+    if missing:
+        parser.error(f'not installed: {", ".join(missing)}; pip install medal_ros[peers]')
+    options.contenders = options.contenders or [name for name in NAMES if installed(name)]
+    print(machine(options.device), flush=True)
     for name in options.size:
-        preset, spaces = SIZES[name]
-        changes = {f'{part}.precision': options.precision for part in ('agent', 'classifier')}
-        side = make_config(preset, changes).forward
-        tune(options.threads)
-        agent, images = side.agent, f'{spaces.height}x{spaces.width}x{spaces.channels}'
-        print(
-            f'\n{name}: {images}, batch {agent.batch}, '
-            f'{agent.critics} critics of {agent.critic_layers}x{agent.hidden}, '
-            f'{options.precision}, {options.threads} threads, {options.device}'
-        )
-        updates(side, spaces, options)
-        inference(side, spaces, 200)
+        compare(name, options)
 
 
 if __name__ == '__main__':
