@@ -27,12 +27,14 @@ def add(observation):
 
 for start in ('initial', 'done'):
     add(environment.reset(options={'start': start})[0])
-    for _ in range(25):
+    for _ in range(10):
         add(environment.step(rng.uniform(-1, 1, environment.action_space.shape))[0])
     environment.reset_arm('random')
     add(environment.observe())
+    observe, environment.observe = environment.observe, dict  # pictures in between cost time
     for action in environment.expert('forward', rng):
         environment.step(action)
+    environment.observe = observe
     add(environment.observe())
 print(seen.hexdigest())
 """
@@ -131,11 +133,12 @@ def test_expert_succeeds(blind, direction, start):
 def test_done_and_undone_in_turn_without_a_reset(blind, arm_reset):
     rng = np.random.default_rng(3)
     done = []
-    for turn in range(20):
+    turns = 10 if arm_reset else 20
+    for turn in range(turns):
         if arm_reset:
             blind.reset_arm('random')
         done.append(attempt(blind, ('forward', 'backward')[turn % 2], rng)[0])
-    assert sum(done) >= 19
+    assert sum(done) >= turns - 1
 
 
 @pytest.mark.parametrize('pose', ['fixed', 'random'])
@@ -159,6 +162,8 @@ def test_arm_reset_lets_go_of_a_held_object_where_it_is(blind):
         blind.step(action)
         if np.linalg.norm(blind.object_position() - start) > 0.06:  # on its way
             break
+    for _ in range(5):  # what moves comes to rest
+        blind.step(np.array([*np.zeros(blind.spaces.action - 1), 1.0]))
     held = blind.object_position()
     blind.reset_arm('fixed')
     dropped = blind.object_position()

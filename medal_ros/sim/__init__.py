@@ -12,6 +12,8 @@ from medal_ros.sim.task import TaskEnv
 from medal_ros.spaces import Spaces
 
 os.environ.setdefault('MUJOCO_GL', 'egl')  # MuJoCo reads it when a task first imports it
+# Mesa draws small pictures faster in the thread that asks for them than with helpers.
+os.environ.setdefault('LP_NUM_THREADS', '0')
 
 TASKS = {
     'tabletop_quick': 'medal_ros.sim.tabletop:TabletopQuick',

@@ -137,6 +137,11 @@ class Gantry(Scene):
         """Measured opening of the jaw as a fraction: 0 is shut, 1 is 10 cm."""
         return float(self.data.qpos[3:5].mean() / OPEN)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the jaw was commanded to close."""
+        return bool(self.data.ctrl[3] < OPEN)
+
     def restart(self) -> None:
         """Put every joint and all that the solver remembers back to the model's defaults."""
         mujoco.mj_resetData(self.model, self.data)
@@ -172,6 +177,7 @@ class SawyerTask(TaskEnv):
 
     spaces = Spaces(cameras=('third',), height=84, width=84, proprio=4, action=4)
     rest: ClassVar[tuple[float, float, float]]  # the hand where an episode starts
+    grasps: ClassVar[bool]  # else an opening jaw would push what it stands beside
 
     def __init__(
         self, render_mode: str | None = 'rgb_array', pixels: int = 0, repeat: int = 1
@@ -206,34 +212,36 @@ class SawyerTask(TaskEnv):
         super().close()
 
     def reset_arm(self, pose: str) -> None:
-        """Open the jaw, go up, then to the start of an episode or to a random position.
+        """Let go, go up, then open to the start of an episode or to a random position.
 
         Raises:
             ValueError: `pose` is neither `'fixed'` nor `'random'`.
         """
         if pose not in ('fixed', 'random'):
             raise ValueError(f"an arm reset goes to a 'fixed' or 'random' pose, not {pose!r}")
-        for _ in range(30):
+        for _ in range(30 if self.grasps else 0):
             self.hand.move(np.zeros(3), closed=False)
-        self._go([*self.hand.position[:2], ABOVE])
+        self._go(np.array([*self.hand.position[:2], ABOVE]), closed=self.hand.closed)
         goal = np.array(self.rest)
         if pose == 'random':
             goal = self._pose(self.np_random)
-        self._go([*goal[:2], max(ABOVE, goal[2])])
+        self._go(np.array([*goal[:2], max(ABOVE, goal[2])]))
         self._go(goal)
+        for _ in range(15):
+            self.hand.move(np.zeros(3), closed=False)
 
     def _pose(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a hand position above everything, `(3,)`."""
         return rng.uniform([-0.3, 0.42, ABOVE], [0.35, 0.85, 0.4])
 
-    def _go(self, target: np.ndarray) -> None:
-        """Bring the open hand straight to a position, as fast as actions could."""
+    def _go(self, target: np.ndarray, closed: bool = False) -> None:
+        """Bring the hand straight to a position, as fast as actions could."""
         for _ in range(200):
-            way = np.subtract(target, self.hand.position)
+            way = target - self.hand.position
             distance = np.linalg.norm(way)
             if distance < 0.003:
                 return
-            self.hand.move(way * min(GAIN, SCALE / distance), closed=False)
+            self.hand.move(way * min(GAIN, SCALE / distance), closed)
 
     # -- what the demonstrators share --------------------------------------------------------
 

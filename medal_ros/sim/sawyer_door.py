@@ -31,8 +31,8 @@ def _door() -> str:
       <geom class="seen" type="cylinder" size=".022 .09" pos="{HINGE[0]} {HINGE[1]} .09"
             rgba=".35 .35 .38 1"/>
       <body pos="{HINGE[0]} {HINGE[1]} 0" euler="0 0 {CLOSED}">
-        <joint name="door" type="hinge" axis="0 0 1" range="{STOP} 0" damping=".5"
-               frictionloss=".5" armature=".02"/>
+        <joint name="door" type="hinge" axis="0 0 1" range="{STOP} 0" damping="1"
+               frictionloss="1.5" armature=".02"/>
         <geom type="box" size=".16 .012 .065" pos=".17 0 .075" mass="1"
               rgba=".92 .9 .84 1" solref=".005 1"/>
         <geom type="box" size=".035 .01 .012" pos=".36 0 .04" mass=".1" rgba=".85 .12 .1 1"/>
@@ -53,6 +53,7 @@ class SawyerDoor(SawyerTask):
 
     control_steps = 300
     demonstration_counts: ClassVar[dict[str, int]] = {'forward': 5, 'backward': 5}
+    grasps = False
     rest = (0.0, 0.4, 0.2)
 
     def _world(self) -> str:

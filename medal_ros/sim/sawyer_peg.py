@@ -101,6 +101,7 @@ class SawyerPeg(SawyerTask):
 
     control_steps = 200
     demonstration_counts: ClassVar[dict[str, int]] = {'forward': 10, 'backward': 20}
+    grasps = True
     rest = (0.0, 0.6, 0.2)
 
     def __init__(
