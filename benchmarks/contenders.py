@@ -40,10 +40,15 @@ PARTS = ('sample', 'reward', '_augmented', 'target', 'update_critic', 'update_ac
 
 
 class Timer:
-    """Adds up the time of what it wraps, on a GPU too."""
+    """Adds up the time of what it wraps, on a GPU too.
 
-    def __init__(self, device: str) -> None:
-        self.device = device
+    Args:
+        device: Where the work is done.
+        clock: `wall`, or `cpu`: the processor's time for each thread.
+    """
+
+    def __init__(self, device: str, clock: str = 'wall') -> None:
+        self.device, self.clock = device, clock
         self.times: dict[str, list[float]] = defaultdict(list)
 
     def __call__(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,6 +63,8 @@ class Timer:
     def now(self) -> float:
         if self.device != 'cpu':
             torch.cuda.synchronize(self.device)
+        if self.clock == 'cpu':
+            return time.process_time() / torch.get_num_threads()
         return time.perf_counter()
 
     def median(self, name: str) -> float:
@@ -124,7 +131,8 @@ def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Time one contender's updates: `ms` of each, `parts`, and for ours some more."""
     config, spaces = side(options.size, OURS.get(name, 'fp32'))
     shown, rng = demonstrations(spaces), np.random.default_rng(0)
-    replay, timer, device = practice(spaces, 500), Timer(options.device), options.device
+    replay, device = practice(spaces, 500), options.device
+    timer = Timer(device, options.clock)
     if name in PEERS:
         update = PEERS[name](config, spaces, replay, device).update
     else:
@@ -169,7 +177,7 @@ def peak(options: argparse.Namespace) -> float:
     """Return the floating-point operations per second of a large bf16 matrix product."""
     size = 2048 if options.device == 'cpu' else 8192
     a, b = (torch.randn(size, size, device=options.device).bfloat16() for _ in range(2))
-    timer = Timer(options.device)
+    timer = Timer(options.device, options.clock)
     product = timer('product', torch.matmul)
     for _ in range(40):
         product(a, b)
@@ -185,6 +193,7 @@ def main() -> None:
     parser.add_argument('--warm-up', type=int, default=2)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--device', default='cpu')
+    parser.add_argument('--clock', choices=('wall', 'cpu'), default='wall')
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.name not in UNTUNED:

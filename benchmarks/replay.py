@@ -1,11 +1,14 @@
 """Replay: bytes on disk over those of its frames and numbers; times to append and to sample.
 
+A sample comes from memory, from a mapped file that is in memory, and from one that is not.
+
 python benchmarks/replay.py --sizes quickstart robot --steps 5000 --batch 256
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -46,10 +49,33 @@ def fill(replay: Replay, spaces: Spaces, steps: int, segment: int) -> list[float
         if step % segment == 0:
             replay.add_frame(frames[i], numbers[0][i])
         start = time.perf_counter()
-        replay.add_step(agent, numbers[1][i], 0.0)
+        replay.add_step(agent, numbers[1][i])
         replay.add_frame(frames[i], numbers[0][i])
         times.append(1e3 * (time.perf_counter() - start))
     return times
+
+
+def in_memory(replay: Replay, spaces: Spaces) -> Replay:
+    """Return a copy of a store that lies in memory."""
+    copy = Replay(FrameStore(spaces, replay.counts.frames))
+    copy.counts, count = replay.counts, replay.counts.frames
+    for name in ('frames', 'proprio', 'actions', 'task_rewards'):
+        getattr(copy.store, name)[:] = getattr(replay.store, name)[:count]
+    for name in AGENTS:
+        copy.store.steps[name] = np.array(replay.store.steps[name])
+    return copy
+
+
+def opened_cold(replay: Replay, spaces: Spaces) -> Replay:
+    """Return a store of which nothing is in memory; the given one must not be used again."""
+    counts, capacity, folder = replay.counts, replay.store.capacity, replay.store.folder
+    for array in replay.store._mapped():  # mapped pages cannot be evicted
+        array.base.close()
+    with (folder / 'frames.bin').open('rb') as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    again = Replay(FrameStore(spaces, capacity, folder, mode='r+'))
+    again.counts = counts
+    return again
 
 
 def measure(name: str, options: argparse.Namespace, folder: Path) -> None:
@@ -60,25 +86,36 @@ def measure(name: str, options: argparse.Namespace, folder: Path) -> None:
     flushed = milliseconds(replay.store.flush, 1)[0]
     frame = int(np.prod(spaces.frame_shape)) + 4 * spaces.proprio
     needed = replay.counts.frames * frame + steps * 4 * spaces.action
-    rng = np.random.default_rng(0)
+    rng, batch = np.random.default_rng(0), options.batch
 
-    def draw() -> np.ndarray:
-        return replay.choose(AGENTS, options.batch, rng)
+    def sampled(source: Replay, repeats: int) -> list[float]:
+        return milliseconds(lambda: source.batch(source.choose(AGENTS, batch, rng)), repeats)
 
-    sampled = milliseconds(lambda: replay.batch(draw()), options.repeats)
-    batch = replay.batch(draw())
-    shifted = milliseconds(lambda: random_shift(batch.frames, 4, rng), options.repeats)
+    samples = {
+        'memory': sampled(in_memory(replay, spaces), options.repeats),
+        'mapped file': sampled(replay, options.repeats),
+    }
+    frames = replay.batch(replay.choose(AGENTS, batch, rng)).frames
+    shifted = milliseconds(lambda: random_shift(frames, 4, rng), options.repeats)
+    samples['the disk'] = []
+    for _ in range(5):
+        replay = opened_cold(replay, spaces)
+        samples['the disk'] += sampled(replay, 1)
     replay.store.trim(replay.counts)  # what a run does when it ends
     on_disk = sum(512 * path.stat().st_blocks for path in folder.iterdir())
     print(f'\n{name}: {spaces.height}x{spaces.width}x{spaces.channels}, {steps} steps')
-    print(f'  frames and numbers   {needed / 1e6:9.2f} MB in {replay.counts.frames} frames')
-    print(f'  stored               {replay.bytes / 1e6:9.2f} MB ({replay.bytes / needed - 1:+.2%})')
-    print(f'  on disk, when ended  {on_disk / 1e6:9.2f} MB ({on_disk / needed - 1:+.2%})')
+    print(f'  frames and numbers      {needed / 1e6:9.2f} MB in {replay.counts.frames} frames')
+    print(
+        f'  stored                  {replay.bytes / 1e6:9.2f} MB ({replay.bytes / needed - 1:+.2%})'
+    )
+    print(f'  on disk, when ended     {on_disk / 1e6:9.2f} MB ({on_disk / needed - 1:+.2%})')
     p99 = np.quantile(appended, 0.99)
-    print(f'  append a step        {statistics.median(appended):9.3f} ms (p99 {p99:.3f})')
-    print(f'  wait for the disk    {flushed:9.1f} ms for all of it')
-    print(f'  sample {options.batch:4} with next {statistics.median(sampled):9.2f} ms')
-    print(f'  shift {options.batch:4} frames    {statistics.median(shifted):9.2f} ms')
+    print(f'  append a step           {statistics.median(appended):9.3f} ms (p99 {p99:.3f})')
+    print(f'  wait for the disk       {flushed:9.1f} ms for all of it')
+    for source, times in samples.items():
+        median, least = statistics.median(times), min(times)
+        print(f'  {batch} with next, {source:12}{median:8.2f} ms (least {least:.2f})')
+    print(f'  shift {batch:4} frames       {statistics.median(shifted):9.2f} ms')
 
 
 def main() -> None:

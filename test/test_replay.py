@@ -1,5 +1,7 @@
 """Replay: every frame once, nothing bridged, and readable while it is written."""
 
+import mmap
+
 import numpy as np
 import pytest
 from small import SPACES
@@ -48,6 +50,40 @@ def test_a_batch_of_several_replays_keeps_their_order(practice):
     assert batch.next_frames[:, 0, 0, 0].tolist() == [4, 2, 9]
     assert batch.actions.tolist() == [[3, -3], [1, -1], [1, 1]]
     assert batch.proprio.dtype == batch.task_rewards.dtype == np.float32
+
+
+def test_a_mapped_file_is_read_like_memory_to_its_very_end(tmp_path, practice):
+    mapped = Replay(FrameStore(SPACES, 6, tmp_path))
+    for number in range(6):
+        add(mapped, number)
+        if number < 5:
+            mapped.add_step('forward', np.array([number, -number]), (number / 10, 1.0))
+    asked = np.array([4, 0])
+    for ours, theirs in zip(mapped.batch(asked), practice.batch(asked), strict=True):
+        assert (ours == theirs).all()
+    advised = []
+    mapped.store.frames = Advised(mapped.store.frames, advised.append)
+    mapped.store.expect(asked)
+    size = int(np.prod(SPACES.frame_shape))
+    assert all(start % mmap.PAGESIZE == 0 for start, _ in advised)
+    for (start, length), first in zip(advised, asked * size, strict=True):
+        assert start <= first and start + length == first + 2 * size
+
+
+class Advised:
+    """Frames whose file takes note of what it is told."""
+
+    def __init__(self, frames, note):
+        self.frames = frames
+
+        class File(mmap.mmap):
+            def madvise(self, _, start, length):
+                note((start, length))
+
+        self.base = File(-1, 1)
+
+    def __getitem__(self, key):
+        return self.frames[key]
 
 
 def test_a_step_without_a_task_reward_has_none():

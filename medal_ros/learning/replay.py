@@ -7,6 +7,7 @@ without a step of its own: a break costs one frame.
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,6 +70,19 @@ class FrameStore:
         if not path.is_file() or path.stat().st_size != wanted:
             raise ValueError(f'{path} is not a replay store of {self.capacity} frames')
         return np.memmap(path, dtype, self.mode, shape=shape)
+
+    def expect(self, indices: np.ndarray) -> None:
+        """Tell the system that the transitions that begin at these frames are read next.
+
+        What is not in memory then comes from the disk side by side instead of page by page.
+        """
+        pages = self.frames.base
+        if not isinstance(pages, mmap.mmap):
+            return
+        row = self.frames[:1].nbytes
+        for first in (indices * row).tolist():
+            start = first // mmap.PAGESIZE * mmap.PAGESIZE
+            pages.madvise(mmap.MADV_WILLNEED, start, first + 2 * row - start)
 
     def flush(self) -> None:
         """Wait until everything written so far is on the disk."""
@@ -170,6 +184,8 @@ class Replay:
 
 def draw(parts: Sequence[tuple[Replay, np.ndarray]]) -> Batch:
     """Return the transitions that begin at these frames of several replays, in one batch."""
+    for replay, indices in parts:
+        replay.store.expect(indices)
 
     def gather(column: str, after: int = 0) -> np.ndarray:
         arrays = [getattr(replay.store, column) for replay, _ in parts]

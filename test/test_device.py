@@ -1,0 +1,38 @@
+"""The device that is meant, with and without a GPU to mean."""
+
+import pytest
+import torch
+
+from medal_ros.errors import UserError
+from medal_ros.learning.device import choose_device
+
+
+@pytest.fixture(params=[0, 2], ids=['no GPU', 'two GPUs'])
+def gpus(request, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: request.param > 0)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: request.param)
+    return request.param
+
+
+def test_auto_is_a_gpu_where_there_is_one(gpus):
+    assert choose_device() == choose_device('auto') == torch.device('cuda' if gpus else 'cpu')
+    assert choose_device('cpu') == torch.device('cpu')
+
+
+def test_a_gpu_that_is_asked_for_must_be_there(gpus):
+    for asked in ('cuda', 'cuda:1'):
+        if gpus:
+            assert choose_device(asked) == torch.device(asked)
+        else:
+            with pytest.raises(UserError) as error:
+                choose_device(asked)
+            assert str(error.value) == f'a GPU was asked for (device {asked}) and there is none'
+    if gpus:
+        with pytest.raises(UserError, match='cuda:2 was asked for and there are only 2'):
+            choose_device('cuda:2')
+
+
+@pytest.mark.parametrize('asked', ['', 'gpu', 'CUDA', 'cuda:', 'cuda:x', 'cpu:0', 'cuda1'])
+def test_anything_else_is_refused(gpus, asked):
+    with pytest.raises(UserError, match='none of auto, cpu, cuda'):
+        choose_device(asked)
