@@ -159,7 +159,8 @@ def prepare(config: RunConfig, runs: Path, name: str, say: Any = print) -> RunFo
         if given:
             copy_demonstrations(Path(given), folder.demonstrations)
         else:
-            counts = demonstration_counts(config.task, config.demonstrations.count)
+            d = config.demonstrations
+            counts = demonstration_counts(config.task, d.count, d.times)
             wanted = ' and '.join(f'{count} {direction}' for direction, count in counts.items())
             say(f'recording {wanted} demonstrations of {config.task}')
             environment = make(config.task, None, config.pixels, config.repeat)
@@ -180,9 +181,10 @@ def copy_demonstrations(source: Path, target: Path) -> None:
         shutil.copy(path, target)
 
 
-def demonstration_counts(task: str, count: int) -> dict[str, int]:
-    """Return how many of each direction are recorded; a count of 0 means the task's own."""
-    return {name: count or task_class(task).demonstration_counts[name] for name in AGENTS}
+def demonstration_counts(task: str, count: int, times: int = 1) -> dict[str, int]:
+    """Return how many of each direction are recorded: `count`, or the task's own several times."""
+    own = task_class(task).demonstration_counts
+    return {name: count or times * own[name] for name in AGENTS}
 
 
 def record_demonstrations(

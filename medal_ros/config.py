@@ -28,6 +28,9 @@ class DemonstrationsConfig:
         source='paper A.2',
         low=0,
     )
+    times: int = option(
+        1, 'so many times as many as the task comes with, where count is 0', source='ours', low=1
+    )
     folder: str = option('', 'recorded demonstrations to use instead')
 
 

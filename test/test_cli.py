@@ -18,13 +18,14 @@ from medal_ros.learning.demonstrations import (
     load_demonstrations,
     save_demonstration,
 )
+from medal_ros.sim import TASKS as ALL
 from medal_ros.sim import task_class
 from medal_ros.spaces import AGENTS
 
 TASK = 'tabletop_quick'
 SPACES = task_class(TASK).spaces
 PRESETS = ', '.join(presets())
-TASKS = 'tabletop_quick, tabletop, cube_grasp'
+TASKS = ', '.join(ALL)
 
 
 @pytest.fixture(autouse=True)

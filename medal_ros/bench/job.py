@@ -97,7 +97,8 @@ def shown(config: RunConfig, folder: RunFolder) -> dict[str, list[Demonstration]
     partial = folder.path / 'demonstrations.partial'
     if not folder.demonstrations.is_dir():
         shutil.rmtree(partial, ignore_errors=True)
-        counts = demonstration_counts(config.task, config.demonstrations.count)
+        d = config.demonstrations
+        counts = demonstration_counts(config.task, d.count, d.times)
         environment = make(config.task, None, config.pixels, config.repeat)
         record_demonstrations(environment, config.task, counts, config.seed, partial)
         partial.rename(folder.demonstrations)

@@ -66,29 +66,19 @@ class Practice:
     ) -> None:
         self.config, self.folder = config, folder
         self.environment = make(config.task, config.seed, config.pixels, config.repeat)
-        spaces = self.environment.spaces
-        names = AGENTS if config.alternate else AGENTS[:1]
-        sides = {name: getattr(config, name) for name in names}
-        store = FrameStore(
-            spaces,
-            folder.replay_capacity(config.steps),
-            folder.replay,
-            'r+' if resume else 'w+',
-        )
-        self.learner = Learner(sides, spaces, demonstrations, store, config.seed)
-        if not resume:
-            pretrain(config, self.learner)
+        self.names = AGENTS if config.alternate else AGENTS[:1]
+        self.learner = self._learner(demonstrations, resume)
         self.trainers = {
             name: self._trainer(name, demonstrations)
-            for name, side in sides.items()
-            if side.agent.reward != 'task'
+            for name in self.names
+            if getattr(config, name).agent.reward != 'task'
         }
         for name, trainer in self.trainers.items():
             self.learner.classifiers[name] = trainer.classifier
         self.supervisor = Supervisor(config)
         self.rng = np.random.default_rng([config.seed, 4])
         self.resets: list[int] = []
-        self.segments = {name: [0, 0] for name in names}
+        self.segments = {name: [0, 0] for name in self.names}
         self.rewarded = 0
         self._moment = 0  # observations decided on
         self._segment: int | None = None
@@ -96,10 +86,19 @@ class Practice:
         self._joined = False  # whether the newest frame in replay is what is seen now
         if resume:
             self._restore()
-            self.seen = self.environment.observe()
         else:
             self.learner.warm_up()
-            self.seen: Observation = self.environment.observe()
+        self.seen: Observation = self.environment.observe()
+
+    def _learner(self, demonstrations: dict[str, list[Demonstration]], resume: bool) -> Learner:
+        c, spaces = self.config, self.environment.spaces
+        capacity, mode = self.folder.replay_capacity(c.steps), 'r+' if resume else 'w+'
+        store = FrameStore(spaces, capacity, self.folder.replay, mode)
+        sides = {name: getattr(c, name) for name in self.names}
+        learner = Learner(sides, spaces, demonstrations, store, c.seed)
+        if not resume:
+            pretrain(c, learner)
+        return learner
 
     def _trainer(
         self, name: str, demonstrations: dict[str, list[Demonstration]]
