@@ -177,11 +177,14 @@ def test_done_door_is_done_wherever_it_is_drawn(door):
         assert door.succeeded() and not door.undone()
 
 
-def test_a_door_let_alone_stays(door):
-    turn(door, -0.7)
+@pytest.mark.parametrize('angle', [-0.7, -np.pi / 3, -1.4])
+def test_a_door_let_alone_stays(door, angle):
+    turn(door, angle)  # the open hand is above its handle where that is nearest
     for _ in range(50):
         door.step(ZERO)
-    assert door.angle == pytest.approx(-0.7, abs=1e-3)
+    assert door.angle == pytest.approx(angle, abs=2e-3)
+    np.testing.assert_allclose(door.hand.position, [0.0, 0.4, 0.2], atol=1e-3)
+    assert door.hand.opening > 0.98
 
 
 def test_an_arm_reset_does_not_push_the_door_that_the_hand_touches(door):

@@ -37,7 +37,7 @@ def _door() -> str:
               rgba=".92 .9 .84 1" solref=".005 1"/>
         <geom type="box" size=".035 .01 .012" pos=".36 0 .04" mass=".1" rgba=".85 .12 .1 1"/>
         <geom name="handle" type="capsule" size=".02" mass=".1" rgba=".85 .12 .1 1"
-              fromto="{REACH} 0 .05 {REACH} 0 {2 * GOAL[2] - 0.05}" solref=".005 1"/>
+              fromto="{REACH} 0 .07 {REACH} 0 {2 * GOAL[2] - 0.07}" solref=".005 1"/>
       </body>'''
 
 
