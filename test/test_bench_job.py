@@ -53,7 +53,7 @@ def test_every_method_is_a_small_diff_of_its_size(size):
     true = flatten(Job(size, 'tabletop', 'medalpp_true', 0).config())
     assert {k for k in ours if ours[k] != true[k]} == {'forward.agent.reward'}
     resets = Job(size, 'tabletop', 'naive', 0).config()
-    segments = {'laptop': 25, 'paper': 125}[size]
+    segments = {'laptop': 32, 'paper': 125}[size]
     assert resets.world_reset_every == segments * resets.segment_steps
 
 
