@@ -21,6 +21,7 @@ SPREAD = math.pi / 20  # starts are up to this much less open
 STOP = -1.4  # the door opens no further
 TOLERANCE = 0.02  # the handle is this close to its goal when the task is done
 PUSH = 0.12  # height of the hand while it pushes
+SLIPPERY = 'solref=".005 1" priority="1" friction=".2 .005 .0001"'  # no finger jams on the door
 BESIDE = 0.06  # distance from the handle at which the hand comes down
 
 
@@ -34,10 +35,10 @@ def _door() -> str:
         <joint name="door" type="hinge" axis="0 0 1" range="{STOP} 0" damping="1"
                frictionloss="1.5" armature=".02"/>
         <geom type="box" size=".16 .012 .065" pos=".17 0 .075" mass="1"
-              rgba=".92 .9 .84 1" solref=".005 1"/>
-        <geom type="box" size=".035 .01 .012" pos=".36 0 .04" mass=".1" rgba=".85 .12 .1 1"/>
+              rgba=".92 .9 .84 1" {SLIPPERY}/>
+        <geom type="box" size=".035 .01 .012" pos=".36 0 .04" mass=".1" rgba=".85 .12 .1 1" {SLIPPERY}/>
         <geom name="handle" type="capsule" size=".02" mass=".1" rgba=".85 .12 .1 1"
-              fromto="{REACH} 0 .07 {REACH} 0 {2 * GOAL[2] - 0.07}" solref=".005 1"/>
+              fromto="{REACH} 0 .07 {REACH} 0 {2 * GOAL[2] - 0.07}" {SLIPPERY}/>
       </body>'''
 
 
@@ -106,7 +107,11 @@ class SawyerDoor(SawyerTask):
             left = sense * (goal - self.angle) * REACH
             if left < 0.2 * TOLERANCE:
                 return
-            ahead = self._along(sense, min(0.02, left - 0.03))
+            # A hand that is not straight behind the handle would press it towards the hinge.
+            behind = self.hand.position[:2] - self.object_position()[:2]
+            direction = CLOSED + self.angle
+            aside = abs(behind @ [math.cos(direction), math.sin(direction)])
+            ahead = self._along(sense, min(0.02, left - 0.03) - 3 * aside)
             yield hand.towards([*ahead, PUSH] - self.hand.position, closed=True)
 
     def _beside(self, sense: float, height: float) -> np.ndarray:
