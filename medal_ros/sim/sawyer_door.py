@@ -36,7 +36,8 @@ def _door() -> str:
                frictionloss="1.5" armature=".02"/>
         <geom type="box" size=".16 .012 .065" pos=".17 0 .075" mass="1"
               rgba=".92 .9 .84 1" {SLIPPERY}/>
-        <geom type="box" size=".035 .01 .012" pos=".36 0 .04" mass=".1" rgba=".85 .12 .1 1" {SLIPPERY}/>
+        <geom type="box" size=".035 .01 .012" pos=".36 0 .04" mass=".1"
+              rgba=".85 .12 .1 1" {SLIPPERY}/>
         <geom name="handle" type="capsule" size=".02" mass=".1" rgba=".85 .12 .1 1"
               fromto="{REACH} 0 .07 {REACH} 0 {2 * GOAL[2] - 0.07}" {SLIPPERY}/>
       </body>'''
