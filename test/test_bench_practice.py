@@ -23,6 +23,8 @@ TINY = {
     'agent.batch': 8,
     'agent.demonstrations': 2,
     'agent.learn_after': 4,
+    'agent.utd': 1,
+    'arm_reset.every_steps': 0,
     'agent.cloning.warm_up': 2,
     'classifier.filters': 4,
     'classifier.hidden': 8,

@@ -1,5 +1,6 @@
 """Image size, action repeat, snapshots, segments and demonstrations of every stand-in task."""
 
+import os
 import subprocess
 import sys
 
@@ -242,3 +243,15 @@ def test_evaluation_at_another_size_and_repeat():
     assert policy.shapes == [(2, 16, 16, 3)] * 6  # 300 control steps
     seen = rollout(policy, 'sawyer_door', 'forward', 1, pixels=16, repeat=100)
     assert seen.images.shape == (4, 1, 16, 16, 3)
+
+
+def test_pictures_need_no_display_whoever_imported_mujoco_first():
+    code = (
+        'import mujoco; from medal_ros.sim import make; '
+        "print(make('sawyer_door', 0).observe()['third'].std() > 20)"
+    )
+    hidden = {k: v for k, v in os.environ.items() if k not in ('MUJOCO_GL', 'DISPLAY')}
+    done = subprocess.run(
+        [sys.executable, '-c', code], env=hidden, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == 'True', done.stderr

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import mujoco
 import numpy as np
+from mujoco.rendering.classic import gl_context
+
+if os.environ.get('MUJOCO_GL') == 'egl':
+    # MuJoCo chose how to draw when somebody first imported it, which may have been before us.
+    from mujoco.egl import GLContext
+
+    gl_context.GLContext = GLContext
 
 
 def camera(name: str, position: tuple, target: tuple, up: tuple, fovy: float) -> str:
