@@ -11,6 +11,7 @@ from gymnasium.utils.env_checker import check_env
 from medal_ros.sim import TASKS, make
 from medal_ros.sim.wrappers import PersistentWorld
 
+TRIALS = {'cube_grasp': 8}  # where a step costs ten times as much as elsewhere; others: 20
 DIGEST = """
 import hashlib, sys
 import numpy as np
@@ -117,23 +118,24 @@ def test_other_seeds_see_something_else(env):
 
 
 @pytest.mark.parametrize(('direction', 'start'), [('forward', 'initial'), ('backward', 'done')])
-def test_expert_succeeds(blind, direction, start):
+def test_expert_succeeds(blind, task, direction, start):
     done, lengths = [], []
-    for trial in range(20):
+    trials = TRIALS.get(task, 20)
+    for trial in range(trials):
         blind.reset(seed=trial, options={'start': start})
         assert blind.succeeded() == (start == 'done')
         success, steps = attempt(blind, direction, np.random.default_rng(100 + trial))
         done.append(success)
         lengths.append(steps)
-    assert sum(done) >= 19
+    assert sum(done) >= trials - 1
     assert max(lengths) <= 2 * blind.horizon
 
 
 @pytest.mark.parametrize('arm_reset', [False, True])
-def test_done_and_undone_in_turn_without_a_reset(blind, arm_reset):
+def test_done_and_undone_in_turn_without_a_reset(blind, task, arm_reset):
     rng = np.random.default_rng(3)
     done = []
-    turns = 10 if arm_reset else 20
+    turns = TRIALS.get(task, 20)
     for turn in range(turns):
         if arm_reset:
             blind.reset_arm('random')
