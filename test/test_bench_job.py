@@ -79,9 +79,7 @@ def test_a_killed_job_goes_on_and_ends_as_if_it_never_was(tmp_path):
     run_job(job, tmp_path / 'whole', SMALL)
     process = subprocess.Popen(command(tmp_path / 'killed', job, SMALL))
     path = job.folder(tmp_path / 'killed') / 'result.json'
-    deadline = time.monotonic() + 120
-    while not path.is_file() and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_for(path.is_file)
     process.send_signal(signal.SIGKILL)
     process.wait(10)
     assert not load_result(path).finished, 'it was too quick to be killed'
@@ -177,3 +175,34 @@ def test_every_method_runs_on_every_task(tmp_path, task, method):
         assert len(list(policies)) == (1 if method in ('oracle', 'naive') else 2)
     assert np.isfinite(result.minutes)
     assert set(result.segments) <= set(AGENTS)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_grid_leaves_no_process_and_goes_on_later(tmp_path, number):
+    """Started as a shell's background job is: with Ctrl-C ignored."""
+    changes = {**SMALL, 'steps': 20_000, 'evaluation.every': 50}
+    words = [word for k, v in changes.items() for word in ('--set', f'{k}={json.dumps(v)}')]
+    command = [sys.executable, '-m', 'medal_ros.cli', 'bench', 'earl', '--results', str(tmp_path)]
+    command += ['--tasks', 'tabletop', '--methods', 'medalpp', '--seeds', '1', *words]
+    ignore = lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)  # noqa: E731
+    grid = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=ignore)
+    job = Job('laptop', 'tabletop', 'medalpp', 0)
+    path = job.folder(tmp_path) / 'result.json'
+    wait_for(path.is_file)
+    steps = load_result(path).steps
+    grid.send_signal(number)
+    out, _ = grid.communicate(timeout=60)
+    assert grid.returncode == 130
+    assert 'the same command goes on' in out
+    state = job.folder(tmp_path) / 'checkpoints' / 'state_practice.safetensors'
+    assert state.stat().st_mtime >= path.stat().st_mtime
+    running = subprocess.run(['pgrep', '-f', str(tmp_path)], capture_output=True, text=True)
+    assert running.stdout == ''
+    assert 50 <= steps < 20_000
+
+
+def wait_for(condition, seconds=120.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

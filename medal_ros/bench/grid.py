@@ -19,6 +19,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from medal_ros.bench.interruption import interruptible
 from medal_ros.bench.methods import METHODS, Job
 from medal_ros.bench.results import NAME, Result, load_result
 from medal_ros.errors import UserError
@@ -117,6 +118,7 @@ def run_grid(grid: Grid, workers: int, console: Console) -> int:
     Returns:
         0 when every job finished, 1 when one failed, 130 after Ctrl-C.
     """
+    interruptible()
     live = Live(console=console, auto_refresh=False, transient=False)
     told = time.monotonic()
     status = 0

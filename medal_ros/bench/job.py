@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medal_ros.bench.interruption import interruptible
 from medal_ros.bench.methods import Job
 from medal_ros.bench.practice import Practice
 from medal_ros.bench.results import NAME, Result, load_result
@@ -186,7 +186,7 @@ def clone(config: RunConfig, folder: RunFolder, result: Result) -> None:
 def main() -> None:
     """Run the job that the command line names."""
     root, size, task, method, seed, *changes = sys.argv[1:]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interruptible()
     job = Job(size, task, method, int(seed))
     try:
         result = run_job(job, Path(root), dict(parse_assignment(text) for text in changes))
