@@ -139,3 +139,20 @@ def test_what_came_after_the_last_save_is_taken_again(tmp_path):
     resumed = go(practice(tmp_path / 'part', resume=True))
     assert torch.equal(everything(resumed), everything(whole))
     assert all((a == b).all() for a, b in zip(stored(resumed)[1], stored(whole)[1], strict=True))
+
+
+def test_help_is_asked_for_when_the_object_stays(tmp_path):
+    it = practice(
+        tmp_path,
+        world_reset_every=0,
+        ask_for_help__after_steps=12,
+        agent__policy__noise__start=0.0,
+        agent__policy__noise__end=0.0,
+    )
+    it.environment._move = lambda action: None  # nothing ever moves
+    go(it, 17)
+    it.save({})
+    it.close()
+    resumed = practice(tmp_path, resume=True, world_reset_every=0, ask_for_help__after_steps=12)
+    assert len(resumed.supervisor.stall.truth) == len(it.supervisor.stall.truth) == 5
+    assert it.resets == resumed.resets == [12]  # judged when a segment ends

@@ -162,3 +162,14 @@ def test_exploration_has_the_scheduled_deviation():
     )
     assert many.std() == pytest.approx(0.2, abs=0.01)  # not clipped as in the losses
     assert np.abs(many).max() > 0.5
+
+
+def test_the_gripper_turns_now_and_then_while_exploring():
+    it = Policy(agent_config(policy__form='noise', policy__gripper_flips=0.25), SPACES)
+    frames, proprio = np.zeros((400, 12, 12, 3), np.uint8), np.zeros((400, 2), np.float32)
+    plain = it.act(frames, proprio)
+    explored = it.act(frames, proprio, 0.0, np.random.default_rng(0))
+    turned = explored[:, -1] == -plain[:, -1]
+    assert 70 < turned.sum() < 130
+    assert (explored[~turned] == plain[~turned]).all()
+    assert (explored[:, :-1] == plain[:, :-1]).all()

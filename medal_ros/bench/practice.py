@@ -42,7 +42,7 @@ class Practice:
     """A run of practice in a stand-in.
 
     Args:
-        config: The run. Help is asked for by schedule only: nothing looks for a stall here.
+        config: The run. A stall is judged by the simulator's truth (`ask_for_help.privileged`).
         folder: Where the replay store and the saved state lie.
         demonstrations: Demonstrations of each direction.
         resume: Go on from the state saved in the folder.
@@ -133,8 +133,9 @@ class Practice:
 
     def _decide(self) -> Decision:
         """Return who acts; what was seen is decided on once."""
+        truth = self.environment.object_position()
         decision = self.supervisor.observe(
-            self._moment, None, self.seen['proprio'], None, self._taken
+            self._moment, None, self.seen['proprio'], truth, self._taken
         )
         self._moment += 1
         return decision
@@ -221,6 +222,7 @@ class Practice:
     def _values(self) -> dict[str, Any]:
         return {
             'supervisor': self.supervisor.snapshot(),
+            'stall': self._stall(),
             'counts': asdict(self.learner.replay.counts),
             'budgets': {n: [b.earned, b.dropped] for n, b in self.learner.budgets.items()},
             'trainers': {
@@ -233,6 +235,10 @@ class Practice:
             'own': [self._moment, self._segment, self._joined],
             'taken': [self._taken.source, self._taken.segment] if self._taken else None,
         }
+
+    def _stall(self) -> list[Any]:
+        stall = self.supervisor.stall
+        return [stall.steps, [place.tolist() for place in stall.truth]]
 
     def _restore(self) -> None:
         tensors, values = (
@@ -251,6 +257,9 @@ class Practice:
             budget.earned, budget.dropped = earned, dropped
         self.environment.restore({k: v.numpy() for k, v in part(tensors, 'world').items()})
         self.supervisor.restore(values['supervisor'])
+        stall = self.supervisor.stall
+        stall.steps, places = values['stall']
+        stall.truth.extend(np.array(place) for place in places)
         self.rng.bit_generator.state = values['rng']
         self.resets, self.segments = values['resets'], values['segments']
         self.rewarded = values['rewarded']

@@ -89,6 +89,14 @@ class PolicyConfig:
     noise_clip: float = option(
         0.3, 'bound on the noise inside the losses (noise)', source='DrQ-v2', low=0
     )
+    gripper_flips: float = option(
+        0.0,
+        'share of exploring steps whose last number, the gripper, has its sign turned: small noise '
+        'never closes a gripper that hovers beside what it should grasp',
+        source='ours; paper: none',
+        low=0,
+        high=1,
+    )
     average: float = option(
         0.0,
         'rate, per update, of a running average of the policy, which is what is saved and '

@@ -59,6 +59,13 @@ class Actor(nn.Module):
         raw = mean + std * torch.randn_like(mean)
         return torch.tanh(raw), squashed_gaussian(raw, mean, std)
 
+    def flip_gripper(self, actions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Turn the gripper's sign in a random share of actions, where that is configured."""
+        share = self.config.gripper_flips
+        if share > 0:
+            actions[rng.random(len(actions)) < share, -1] *= -1.0
+        return actions
+
     def log_likelihood(self, features: Tensor, actions: Tensor) -> Tensor:
         """Return `(batch,)` log pi(action | features): the cloning term of the policy's loss.
 
@@ -126,4 +133,4 @@ class Policy(nn.Module):
         disturbance = torch.from_numpy(rng.standard_normal(mean.shape, np.float32))
         action = mean + std * disturbance
         action = torch.tanh(action) if self.actor.learned_std else action.clamp(-1.0, 1.0)
-        return action.numpy()
+        return self.actor.flip_gripper(action.numpy(), rng)
