@@ -71,6 +71,7 @@ class Agent:
         if config.entropy.weight > 0:
             self.temperature = Temperature(config.entropy, spaces.action, rate).to(self.device)
         self.critic_optimizer = torch.optim.Adam(self.critics.parameters(), rate, fused=True)
+        self.critic_optimizer.register_step_post_hook(self.critics.changed)
         self.actor_optimizer = torch.optim.Adam(self.policy.actor.parameters(), rate, fused=True)
         self.demonstrations = as_replay(demonstrations, name, spaces)
         self.steps = 0  # the agent's own stored steps: the clock of every schedule

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from medal_ros.errors import UserError
 from medal_ros.learning.convolution import convolve_relu
+from medal_ros.learning.precast import Precast
 
 Wrap = Callable[[nn.Module], nn.Module]
 
@@ -111,6 +112,12 @@ class CriticEnsemble(nn.Module):
                 nn.init.orthogonal_(member)
             self.weights.append(nn.Parameter(weight))
             self.biases.append(nn.Parameter(torch.zeros(critics, 1, b)))
+        self._casts = [Precast() for _ in self.weights]
+
+    def changed(self, *_: object) -> None:
+        """Take note that an optimiser has changed the weights: hook it to each that does."""
+        for cast in self._casts:
+            cast.forget()
 
     def forward(
         self, inputs: Tensor, members: Tensor | None = None, frozen: bool = False
@@ -125,10 +132,12 @@ class CriticEnsemble(nn.Module):
         x = inputs.unsqueeze(0)
         last = len(self.weights) - 1
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            if frozen:
-                weight, bias = weight.detach(), bias.detach()
             if members is not None:
                 weight, bias = weight[members], bias[members]
+            elif torch.is_autocast_enabled(weight.device.type):
+                weight = self._casts[i](weight)
+            if frozen:
+                weight, bias = weight.detach(), bias.detach()
             x = torch.baddbmm(bias, x.expand(len(weight), -1, -1), weight)
             if i < last:
                 x = F.relu(x)
