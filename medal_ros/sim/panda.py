@@ -1,4 +1,4 @@
-"""A Franka Panda with a two-finger gripper: MuJoCo scene and Cartesian position control.
+"""A Franka Panda with a gripper like a Robotiq 2F-85: MuJoCo scene, Cartesian position control.
 
 The kinematics are the Panda's published modified Denavit-Hartenberg parameters and joint limits;
 every geom is a primitive. Lengths are metres, angles radians, in the frame of the robot's base,
@@ -13,7 +13,8 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
-from medal_ros.sim.scene import Scene, camera
+from medal_ros.sim.gripper import OPEN, actuator, gripper, jaw
+from medal_ros.sim.scene import Scene
 
 CONTROL_HZ = 10
 TIMESTEP = 0.002
@@ -21,9 +22,7 @@ RAMP_SEGMENTS = 10  # of a control step; the targets arrive after eight of them
 RAMP_END = 0.8
 DAMPING = 0.02  # of the least-squares inverse kinematics
 POSTURE_GAIN = 0.1  # pull of the redundant joint towards HOME
-OPEN = 0.0425  # travel of one finger: the jaw opens 85 mm
 HOME = np.array([0.0, -0.35, 0.0, -2.2, 0.0, 1.85, math.pi / 4])
-DOWNWARD = np.diag([1.0, -1.0, -1.0])  # the tool's orientation: its z axis points at the table
 
 
 class Link(NamedTuple):
@@ -78,24 +77,9 @@ def _arm(hand: str) -> str:
 
 
 def _hand() -> str:
-    """The gripper behind the flange: box, wrist camera, tool site, two capsule fingers."""
-    eye = camera('wrist', (0.09, 0, 0.06), (0.03, 0, 0.164), up=(1, 0, 0), fovy=75)
-    fingers = ''
-    for side, sign in (('left', 1), ('right', -1)):
-        inner = sign * 0.01  # the capsule's radius: the pads meet at y = 0
-        fingers += f'''
-        <body name="{side}_finger" gravcomp="1" pos="0 0 .08">
-          <inertial pos="0 0 .03" mass=".05" diaginertia="3e-5 3e-5 1e-5"/>
-          <joint name="{side}_finger" type="slide" axis="0 {sign} 0" range="0 {OPEN}"
-                 armature=".05" damping="20"/>
-          <geom name="{side}_finger" class="finger" fromto="0 {inner} 0 0 {inner} .065"/>
-        </body>'''
+    """The gripper behind the flange, turned so that its jaw opens along y at HOME."""
     return f"""
-      <body name="hand" gravcomp="1" pos="0 0 .107" quat=".92387953 0 0 -.38268343">
-        <inertial pos="0 0 .06" mass=".9" diaginertia=".002 .002 .001"/>
-        <geom class="arm" type="box" size=".03 .075 .035" pos="0 0 .045" rgba=".2 .2 .22 1"/>
-        {eye}
-        <site name="tool" pos="0 0 .145" size=".005" rgba="0 0 0 0"/>{fingers}
+      <body name="hand" gravcomp="1" pos="0 0 .107" quat=".92387953 0 0 -.38268343">{gripper()}
       </body>"""
 
 
@@ -106,9 +90,7 @@ def _actuators() -> str:
             f'<position name="joint{i}" joint="joint{i}" kp="{link.kp}" kv="{link.kv}" '
             f'ctrlrange="{link.low} {link.high}" forcerange="{-link.torque} {link.torque}"/>'
         )
-    return f"""{joints}
-      <position name="gripper" tendon="jaw" kp="1200" kv="20" ctrlrange="0 {OPEN}"
-                forcerange="-60 60"/>"""
+    return joints + actuator()
 
 
 def scene(world: str, offscreen: int = 128) -> str:
@@ -133,7 +115,7 @@ def scene(world: str, offscreen: int = 128) -> str:
       <default>
         <default class="arm"><geom rgba=".9 .9 .92 1" contype="0" conaffinity="0"/></default>
         <default class="finger">
-          <geom type="capsule" size=".01" rgba=".15 .15 .17 1" friction="1.5 .05 .001"
+          <geom type="capsule" rgba=".15 .15 .17 1" friction="1.5 .05 .001"
                 condim="4" solref=".004 1"/>
         </default>
       </default>
@@ -153,15 +135,7 @@ def scene(world: str, offscreen: int = 128) -> str:
         </body>
         {world}
       </worldbody>
-      <tendon>
-        <fixed name="jaw">
-          <joint joint="left_finger" coef=".5"/><joint joint="right_finger" coef=".5"/>
-        </fixed>
-      </tendon>
-      <contact><exclude body1="left_finger" body2="right_finger"/></contact>
-      <equality>
-        <joint joint1="left_finger" joint2="right_finger" polycoef="0 1 0 0 0" solref=".005 1"/>
-      </equality>
+      {jaw()}
       <actuator>{_actuators()}</actuator>
     </mujoco>'''
 
@@ -169,22 +143,31 @@ def scene(world: str, offscreen: int = 128) -> str:
 class Panda(Scene):
     """A compiled `scene`, its arm driven by damped least squares and position servos.
 
-    The tool always points down with its jaw opening along y.
+    The tool always points down. At yaw 0 its jaw opens along y; a positive yaw is to the left,
+    seen from above.
 
     Args:
         world: MJCF of the objects and cameras beside the arm, as for `scene`.
         low: Smallest tool position that is commanded, `(3,)`.
         high: Largest one, `(3,)`.
         offscreen: Largest width and height that can be rendered, pixels.
+        yaw: Largest yaw that is commanded, either way, radians; 0: the tool never turns.
 
     Attributes:
         model: The compiled scene; the arm's joints and actuators come first in it.
         data: Its state.
     """
 
-    def __init__(self, world: str, low: np.ndarray, high: np.ndarray, offscreen: int = 128) -> None:
+    def __init__(
+        self,
+        world: str,
+        low: np.ndarray,
+        high: np.ndarray,
+        offscreen: int = 128,
+        yaw: float = 0.0,
+    ) -> None:
         super().__init__(scene(world, offscreen))
-        self.low, self.high = low, high
+        self.low, self.high, self.most_yaw = low, high, yaw
         self._tool = self.model.site('tool').id
         self._scratch = mujoco.MjData(self.model)  # inverse kinematics leaves `data` alone
         self._jacobian = np.zeros((6, self.model.nv))
@@ -196,6 +179,12 @@ class Panda(Scene):
         return self.data.site_xpos[self._tool].copy()
 
     @property
+    def yaw(self) -> float:
+        """Measured yaw of the tool."""
+        turned = self.data.site_xmat[self._tool]
+        return math.atan2(turned[3], turned[0])
+
+    @property
     def opening(self) -> float:
         """Measured opening of the jaw as a fraction: 0 is shut, 1 is 85 mm."""
         return float(self.data.qpos[7:9].mean() / OPEN)
@@ -204,17 +193,19 @@ class Panda(Scene):
         """Put every joint and all that the solver remembers back to the model's defaults."""
         mujoco.mj_resetData(self.model, self.data)
 
-    def put(self, position: np.ndarray, opening: float) -> None:
+    def put(self, position: np.ndarray, opening: float, yaw: float = 0.0) -> None:
         """Place the arm, at rest, without passing through what is between; runs no physics."""
-        self.data.qpos[:7] = self.data.ctrl[:7] = self.inverse(position, HOME, iterations=100)
+        joints = self.inverse(position, HOME, iterations=100, yaw=yaw)
+        self.data.qpos[:7] = self.data.ctrl[:7] = joints
         self.data.qpos[7:9] = self.data.ctrl[7] = opening * OPEN
         self.data.qvel[:9] = 0.0
         mujoco.mj_forward(self.model, self.data)
 
-    def move(self, delta: np.ndarray, closed: bool) -> None:
-        """Run one control step towards the measured position plus `delta`, metres `(3,)`."""
+    def move(self, delta: np.ndarray, closed: bool, turn: float = 0.0) -> None:
+        """Run one control step towards the measured pose plus `delta`, `(3,)`, and `turn`."""
         target = np.clip(self.position + delta, self.low, self.high)
-        self.move_joints(self.inverse(target, self.data.ctrl[:7]), closed)
+        yaw = min(max(self.yaw + turn, -self.most_yaw), self.most_yaw)
+        self.move_joints(self.inverse(target, self.data.ctrl[:7], yaw=yaw), closed)
 
     def move_joints(self, target: np.ndarray, closed: bool) -> None:
         """Run one control step in which the joint targets ramp to `target`, `(7,)`."""
@@ -226,21 +217,28 @@ class Panda(Scene):
             mujoco.mj_step(self.model, self.data, self._substeps)
         self.settle()
 
-    def inverse(self, position: np.ndarray, joints: np.ndarray, iterations: int = 6) -> np.ndarray:
-        """Return joints that bring the tool to `position`, upright, searching from `joints`."""
+    def inverse(
+        self, position: np.ndarray, joints: np.ndarray, iterations: int = 6, yaw: float = 0.0
+    ) -> np.ndarray:
+        """Return joints that bring the tool to a pose, pointing down, searching from `joints`."""
+        sine, cosine = math.sin(yaw), math.cos(yaw)
+        pose = np.array([[cosine, sine, 0.0], [sine, -cosine, 0.0], [0.0, 0.0, -1.0]])
         scratch = self._scratch
         scratch.qpos[:7] = joints
         for i in range(iterations):
             mujoco.mj_kinematics(self.model, scratch)
             mujoco.mj_comPos(self.model, scratch)
             # Damping lets the posture leak into the tool's pose: the last half undoes that.
-            step = self._least_squares(position, POSTURE_GAIN if 2 * i < iterations else 0.0)
+            gain = POSTURE_GAIN if 2 * i < iterations else 0.0
+            step = self._least_squares(position, pose, gain)
             scratch.qpos[:7] = np.clip(scratch.qpos[:7] + step, LOWER, UPPER)
         return scratch.qpos[:7].copy()
 
-    def _least_squares(self, position: np.ndarray, posture_gain: float) -> np.ndarray:
+    def _least_squares(
+        self, position: np.ndarray, pose: np.ndarray, posture_gain: float
+    ) -> np.ndarray:
         scratch, jacobian = self._scratch, self._jacobian
-        turn = DOWNWARD @ scratch.site_xmat[self._tool].reshape(3, 3).T
+        turn = pose @ scratch.site_xmat[self._tool].reshape(3, 3).T
         turn = 0.5 * (turn - turn.T)[[2, 0, 1], [1, 2, 0]]  # axis times sine of the angle
         error = np.concatenate([position - scratch.site_xpos[self._tool], turn])
         mujoco.mj_jacSite(self.model, scratch, jacobian[:3], jacobian[3:], self._tool)
