@@ -187,6 +187,7 @@ def made_up(method, task='tabletop', seed=0, size='laptop', finished=True):
     final = round(50 * LEVELS[method]) + seed
     one = Result(size, task, method, seed, 'earl', 0 if method == 'bc' else 8000, repeat=2)
     one.commit, one.minutes = 'abcdef0123456789', 9.0 + seed
+    one.cpu_minutes = 7.0 + seed
     one.machine, one.versions = {'cpu': 'Some CPU', 'cores': 2}, {'torch': '2.13.0', 'rclpy': None}
     if method != 'bc':
         one.steps = 8000 if finished else 4000
@@ -320,13 +321,13 @@ def test_unfinished_jobs_are_listed_and_in_no_figure(page):
 
 def test_markdown_has_a_row_for_each_task_and_method():
     lines = table(some_results()).splitlines()
-    assert lines[0].startswith('| task | method | seeds | success | ever | resets | minutes |')
+    assert lines[0].startswith('| task | method | seeds | success | ever | resets | minutes | CPU minutes')
     assert set(lines[1]) <= set('| -') and len(lines) == 2 + 5 + 2
     low, high = mean_success({'a': runs(45, 46, 47)})[1:]
     assert lines[2].startswith(
         f'| tabletop | MEDAL++ | 3 | 0.92 ({low:.2f} to {high:.2f}) | 0.96 ('
     )
-    assert lines[2].endswith('| 2 | 10 | 0.100 (0.100 to 0.100) | 0.75 | 0.25 |')
+    assert lines[2].endswith('| 2 | 10 | 8 | 0.100 (0.100 to 0.100) | 0.75 | 0.25 |')
     assert [line.split(' | ')[1] for line in lines[3:5]] == ['oracle RL', 'no ensemble (SAC)']
     assert lines[-1].startswith('| sawyer_door | BC | 2 |') and lines[-1].count(' | \u2013') == 3
 

@@ -14,7 +14,7 @@ def result(**changes):
     values = {
         'size': 'laptop', 'task': 'tabletop', 'method': 'medalpp', 'seed': 2, 'preset': 'medalpp',
         'steps_planned': 800, 'repeat': 2, 'commit': 'abc1234', 'finished': True, 'steps': 800,
-        'minutes': 9.5, 'updates': 1600, 'reset_steps': [250, 500],
+        'minutes': 9.5, 'cpu_minutes': 9.1, 'updates': 1600, 'reset_steps': [250, 500],
         'curve': [(0, Evaluation(1, 3, 10)), (800, Evaluation(7, 8, 10))],
         'backward_curve': [(800, Evaluation(9, 9, 10))],
         'final': Evaluation(40, 45, 50), 'lifetime': [(400, 0.25), (800, 0.5)],

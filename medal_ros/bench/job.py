@@ -108,30 +108,32 @@ def shown(config: RunConfig, folder: RunFolder) -> dict[str, list[Demonstration]
 
 
 class Clock:
-    """Minutes of work, those before a stop included."""
+    """Minutes of work, by the wall and by the processor, those before a stop included."""
 
-    def __init__(self, before: float) -> None:
-        self.before, self.began = before, time.monotonic()
+    def __init__(self, wall: float = 0.0, cpu: float = 0.0) -> None:
+        self.began = time.monotonic() - 60 * wall, time.process_time() - 60 * cpu
 
     @property
-    def minutes(self) -> float:
-        return self.before + (time.monotonic() - self.began) / 60
+    def read(self) -> tuple[float, float]:
+        """Wall and processor minutes."""
+        now = time.monotonic(), time.process_time()
+        return (now[0] - self.began[0]) / 60, (now[1] - self.began[1]) / 60
 
 
 def practise(config: RunConfig, folder: RunFolder, result: Result) -> None:
     """Practise to the end, evaluating and saving on time."""
-    clock = Clock(result.minutes)
+    clock = Clock()
     resume = folder.training_state('practice').is_file()
     practice = Practice(config, folder, shown(config, folder), resume)
     if resume:
-        clock.before = practice.saved_text()['minutes']
+        clock = Clock(*practice.saved_text()['minutes'])
     try:
         while not practice.done:
             practice.turn()
             if practice.steps % config.evaluation.every == 0 or practice.done:
                 note(practice, result, config, clock)
     except KeyboardInterrupt:
-        practice.save({'minutes': clock.minutes})
+        practice.save({'minutes': clock.read})
         raise
     finally:
         practice.close()
@@ -140,7 +142,7 @@ def practise(config: RunConfig, folder: RunFolder, result: Result) -> None:
     result.final = run_episodes(deployed, config, 'forward', FINAL, e.final_episodes)
     for name, agent in practice.learner.agents.items():
         save_tensors(agent.deployed.state_dict(), folder.policy(name, practice.steps))
-    result.minutes = clock.minutes
+    result.minutes, result.cpu_minutes = clock.read
     result.save(folder.path)
     folder.training_state('practice').unlink()  # finished: what is left is for looking at
     shutil.rmtree(folder.replay)
@@ -158,8 +160,8 @@ def note(practice: Practice, result: Result, config: RunConfig, clock: Clock) ->
     result.steps, result.updates = steps, practice.learner.updates
     result.reset_steps = list(practice.resets)
     result.segments = {name: tuple(counts) for name, counts in practice.segments.items()}
-    result.minutes = clock.minutes
-    practice.save({'minutes': result.minutes})
+    result.minutes, result.cpu_minutes = clock.read
+    practice.save({'minutes': [result.minutes, result.cpu_minutes]})
     result.save(practice.folder.path)
 
 
@@ -169,14 +171,14 @@ def clone(config: RunConfig, folder: RunFolder, result: Result) -> None:
     All of them are measured where the other methods' last policies are: the choice favours it.
     A job that was stopped begins anew, for it takes a minute or two.
     """
-    clock = Clock(0.0)
+    clock = Clock()
     shown(config, folder)
     folder.checkpoints.mkdir(parents=True, exist_ok=True)
     baseline = Baseline(config, folder)
     while not baseline.done:
         baseline.step()
         result.updates = baseline.steps
-        result.minutes = clock.minutes
+        result.minutes, result.cpu_minutes = clock.read
         if list(baseline.checkpoints) != [steps for steps, _ in result.curve]:
             result.curve = list(baseline.checkpoints.items())
             result.save(folder.path)

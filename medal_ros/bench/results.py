@@ -36,6 +36,7 @@ class Result:
         finished: Whether the job came to its regular end.
         steps: Policy steps so far.
         minutes: Wall time so far, stops left out, evaluations included.
+        cpu_minutes: The processor's time for the same.
         updates: Critic updates of all agents so far.
         reset_steps: Policy steps at which the world was put back, the first time left out.
         curve: Periodic evaluations of the forward policy, `(steps, evaluation)`.
@@ -59,6 +60,7 @@ class Result:
     finished: bool = False
     steps: int = 0
     minutes: float = 0.0
+    cpu_minutes: float = 0.0
     updates: int = 0
     reset_steps: list[int] = field(default_factory=list)
     curve: Points = field(default_factory=list)
@@ -193,6 +195,7 @@ def _parse(document: Mapping[str, Any]) -> Result:
         finished=fields.truth('finished'),
         steps=fields.count('steps'),
         minutes=fields.number('minutes'),
+        cpu_minutes=fields.number('cpu_minutes'),
         updates=fields.count('updates'),
         reset_steps=fields.items('reset_steps', count),
         curve=fields.items('curve', _point),

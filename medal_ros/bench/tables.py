@@ -37,8 +37,8 @@ def table(results: Sequence[Result]) -> str:
 def task_table(collection: Collection) -> Table:
     """Return what the finished jobs of each task and method came to, the best method first."""
     heads = [
-        'task', 'method', 'seeds', 'success', 'ever', 'resets', 'minutes', 'lifetime reward',
-        'segments that succeeded: forward', 'backward',
+        'task', 'method', 'seeds', 'success', 'ever', 'resets', 'minutes', 'CPU minutes',
+        'lifetime reward', 'segments that succeeded: forward', 'backward',
     ]  # fmt: skip
     rows = []
     for task in collection.tasks:
@@ -54,6 +54,7 @@ def task_table(collection: Collection) -> Table:
                     words(_success(results, ever=True)),
                     _mean(results, lambda one: one.resets),
                     _mean(results, lambda one: one.minutes),
+                    _mean(results, lambda one: one.cpu_minutes),
                     _lifetime(results),
                     _segments(results, 'forward'),
                     _segments(results, 'backward'),
