@@ -17,9 +17,10 @@ from typing import Any
 import yaml
 
 from medal_ros.config import NodeConfig, RunConfig, load_config, make_config, save_config
-from medal_ros.evaluation import best_steps, choose, open_run
+from medal_ros.evaluation import best_steps, check_sets, choose, open_run
 from medal_ros.learning.classifier import Classifier
 from medal_ros.learning.demonstrations import load_demonstrations, save_demonstration
+from medal_ros.learning.device import choose_device
 from medal_ros.learning.policy import Policy
 from medal_ros.options import OptionError, flatten, nest, parse_assignment
 from medal_ros.robot.supervisor import SupervisorConfig
@@ -42,6 +43,7 @@ ARGUMENTS = {
     'run': ('', 'folder of the run to evaluate'),
     'checkpoint': ('last', 'last, best, all, or a number of steps'),
     'episodes': ('100', 'episodes of an evaluation'),
+    'starts': ('', "start sets to measure on, as id,ood; empty: the task's first"),
     'namespace': ('medal', 'ROS namespace of all nodes'),
 }
 
@@ -94,11 +96,14 @@ def training(config: RunConfig, folder: RunFolder) -> list[NodeSpec]:
     return [*world(config, spaces), *(NodeSpec(name, learning) for name in names)]
 
 
-def evaluation(run: Path, checkpoint: str, episodes: int) -> list[NodeSpec]:
+def evaluation(run: Path, checkpoint: str, episodes: int, starts: str = '') -> list[NodeSpec]:
     """Return the node that measures a finished run.
 
+    `starts` names start sets of the task, separated by commas; empty: its first.
+
     Raises:
-        OptionError: The folder is not a run's, or holds no such checkpoint.
+        OptionError: The folder is not a run's, it holds no such checkpoint, or its task has no
+            such start set.
     """
     config, folder = open_run(run)
     if episodes < 1:
@@ -110,6 +115,7 @@ def evaluation(run: Path, checkpoint: str, episodes: int) -> list[NodeSpec]:
         'evaluation.final_episodes': episodes,
         'checkpoint': checkpoint,
         'best_steps': -1 if best is None else best,
+        'starts': check_sets(config.task, starts.split(',') if starts else ()),
     }
     return [NodeSpec('evaluator', parameters)]
 
@@ -140,6 +146,7 @@ def prepare(config: RunConfig, runs: Path, name: str, say: Any = print) -> RunFo
     folder = RunFolder(runs / name)
     if folder.path.exists():
         raise OptionError(f'there is already a run {folder.path}: choose another name')
+    choose_device(config.graph.device)
     for agent in AGENTS:
         if getattr(config, agent).agent.encoder.form == 'vae':
             raise OptionError(

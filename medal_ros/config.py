@@ -67,6 +67,9 @@ class GraphConfig:
         10, 'steps between two sets of policy weights', source='ours', low=1
     )
     threads: int = option(1, "the learner's threads", source='ours', low=1)
+    device: str = option(
+        'auto', 'where networks are trained: auto, cpu, cuda, cuda:1 ...', source='ours'
+    )
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import torch
 from medal_ros.config import RunConfig, load_config
 from medal_ros.learning.cloning import Cloner
 from medal_ros.learning.demonstrations import as_replay, load_demonstrations
+from medal_ros.learning.device import choose_device
 from medal_ros.learning.policy import Policy
 from medal_ros.learning.weights import load_into, save_tensors
 from medal_ros.options import OptionError
@@ -61,22 +62,25 @@ def measure(
     kind: int,
     episodes: int,
     check: Callable[[], None] = lambda: None,
+    start_set: str = '',
 ) -> Evaluation:
-    """Return how often a saved policy succeeds on one set of starts.
+    """Return how often a saved policy succeeds on starts that are drawn by `kind`.
 
-    `check` is called before each step, and may raise to leave.
+    `start_set` is one of the task's, or empty for its first. `check` is called before each step, and may raise to leave.
     """
     policy = Guarded(load_policy(config, agent, path), check)
-    return run_episodes(policy, config, agent, kind, episodes)
+    return run_episodes(policy, config, agent, kind, episodes, start_set)
 
 
 def run_episodes(
-    policy: Acts, config: RunConfig, agent: str, kind: int, episodes: int
+    policy: Acts, config: RunConfig, agent: str, kind: int, episodes: int, start_set: str = ''
 ) -> Evaluation:
-    """Return how often a policy succeeds on one set of starts of a run's task."""
+    """Return how often a policy succeeds on starts of a run's task that are drawn by `kind`."""
     seeds = starts(config.seed, kind, episodes)
     c = config
-    return evaluate(policy, c.task, agent, seeds, pixels=c.pixels, repeat=c.repeat)
+    return evaluate(
+        policy, c.task, agent, seeds, pixels=c.pixels, repeat=c.repeat, start_set=start_set
+    )
 
 
 class Baseline:
@@ -95,7 +99,7 @@ class Baseline:
         agent = config.forward.agent
         torch.manual_seed(config.seed)
         self.cloner = Cloner(
-            Policy(agent, spaces),
+            Policy(agent, spaces).to(choose_device(config.graph.device)),
             agent,
             as_replay(shown['forward'], 'forward', spaces),
             'forward',
@@ -177,14 +181,28 @@ def open_run(path: Path) -> tuple[RunConfig, RunFolder]:
     return config, folder
 
 
-def table(rows: list[tuple[int, str, Evaluation]]) -> str:
-    """Return measurements as lines: steps, policy, success with its interval."""
-    lines = ['   steps  policy    success   95 % interval   ever']
-    for steps, agent, outcome in rows:
+def check_sets(task: str, names: Sequence[str]) -> list[str]:
+    """Return the start sets to measure on: those that are named, or the task's first.
+
+    Raises:
+        OptionError: The task has no such set.
+    """
+    known = task_class(task).start_sets
+    for name in names:
+        if name not in known:
+            raise OptionError(f'{task} has no start set {name!r}; it has {", ".join(known)}')
+    return list(names) or [known[0]]
+
+
+def table(rows: list[tuple[int, str, str, Evaluation]]) -> str:
+    """Return measurements as lines: steps, policy, start set, success with Wilson's interval."""
+    width = max([len(name) for _, _, name, _ in rows] + [len('starts')])
+    lines = [f'   steps  policy    {"starts":{width}}  success   95 % interval   ever']
+    for steps, agent, name, outcome in rows:
         low, high = outcome.interval
         lines.append(
-            f'{steps:8d}  {agent:8s}  {outcome.success:7.2f}   {low:.2f} to {high:.2f}'
-            f'    {outcome.success_ever:.2f}'
+            f'{steps:8d}  {agent:8s}  {name:{width}}  {outcome.success:7.2f}'
+            f'   {low:.2f} to {high:.2f}    {outcome.success_ever:.2f}'
         )
     return '\n'.join(lines)
 

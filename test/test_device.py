@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+from medal_ros.bench.job import run_job
+from medal_ros.bench.methods import Job
+from medal_ros.bringup import configure, prepare
 from medal_ros.errors import UserError
 from medal_ros.learning.device import choose_device
 
@@ -36,3 +39,21 @@ def test_a_gpu_that_is_asked_for_must_be_there(gpus):
 def test_anything_else_is_refused(gpus, asked):
     with pytest.raises(UserError, match='none of auto, cpu, cuda'):
         choose_device(asked)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+
+
+def test_a_job_of_the_benchmark_is_refused_before_it_leaves_anything(no_gpu, tmp_path):
+    job = Job('laptop', 'tabletop', 'medalpp', 0)
+    with pytest.raises(UserError, match='there is none'):
+        run_job(job, tmp_path, {'graph.device': 'cuda'})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_is_refused_before_it_leaves_anything(no_gpu, tmp_path):
+    with pytest.raises(UserError, match='there is none'):
+        prepare(configure(changes={'graph.device': 'cuda'}), tmp_path, 'first')
+    assert not list(tmp_path.iterdir())

@@ -49,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
 
     from medal_ros.bench.grid import Grid, run_grid
     from medal_ros.bench.methods import METHODS, TASKS, grid
+    from medal_ros.learning.device import choose_device
     from medal_ros.options import parse_assignment
 
     tasks, methods = options.tasks or list(TASKS), options.methods or list(METHODS)
@@ -62,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
         from medal_ros.bench.cluster import run_on_ray
 
         return run_on_ray(jobs, options.results, changes, options.ray, Console())
+    choose_device(jobs[0].config(changes).graph.device)
     workers = options.workers or cores()
     return run_grid(Grid(jobs, options.results, changes), workers, Console())
 

@@ -27,6 +27,7 @@ from medal_ros.config import RunConfig, load_config, save_config
 from medal_ros.errors import UserError
 from medal_ros.evaluation import FINAL, PERIODIC, Baseline, run_episodes
 from medal_ros.learning.demonstrations import Demonstration, load_demonstrations
+from medal_ros.learning.device import choose_device
 from medal_ros.learning.performance import tune
 from medal_ros.learning.weights import save_tensors
 from medal_ros.options import parse_assignment
@@ -45,10 +46,12 @@ def run_job(job: Job, root: Path, changes: Mapping[str, Any] | None = None) -> R
         changes: Dotted keys that differ from the size's and the method's.
 
     Raises:
-        UserError: The folder holds another job's or another version's files, or a key is wrong.
+        UserError: The folder holds another job's or another version's files, a key is wrong, or
+            the GPU that is asked for is not there.
         KeyboardInterrupt: Interrupted; everything up to here is saved.
     """
     config = job.config(changes)
+    choose_device(config.graph.device)
     folder = RunFolder(job.folder(root))
     result = begin(job, config, folder)
     if result.finished:

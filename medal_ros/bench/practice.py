@@ -27,6 +27,7 @@ from medal_ros.learning.checkpoint import (
 )
 from medal_ros.learning.classifier import ClassifierTrainer
 from medal_ros.learning.demonstrations import Demonstration
+from medal_ros.learning.device import choose_device
 from medal_ros.learning.learner import Learner
 from medal_ros.learning.novelty import NoveltyTrainer
 from medal_ros.learning.replay import Counts, FrameStore
@@ -65,6 +66,7 @@ class Practice:
         resume: bool = False,
     ) -> None:
         self.config, self.folder = config, folder
+        self.device = choose_device(config.graph.device)
         self.environment = make(config.task, config.seed, config.pixels, config.repeat)
         self.names = AGENTS if config.alternate else AGENTS[:1]
         self.learner = self._learner(demonstrations, resume)
@@ -95,7 +97,7 @@ class Practice:
         capacity, mode = self.folder.replay_capacity(c.steps), 'r+' if resume else 'w+'
         store = FrameStore(spaces, capacity, self.folder.replay, mode)
         sides = {name: getattr(c, name) for name in self.names}
-        learner = Learner(sides, spaces, demonstrations, store, c.seed)
+        learner = Learner(sides, spaces, demonstrations, store, c.seed, self.device)
         if not resume:
             pretrain(c, learner)
         return learner
@@ -108,8 +110,8 @@ class Practice:
         torch.manual_seed(int(rng.integers(2**31)))
         if side.agent.reward == 'novelty':
             encoder = copy.deepcopy(self.learner.agents[name].policy.encoder)
-            return NoveltyTrainer(side.novelty, spaces, name, encoder, rng)
-        return ClassifierTrainer(side.classifier, spaces, name, demonstrations, rng)
+            return NoveltyTrainer(side.novelty, spaces, name, encoder, rng, self.device)
+        return ClassifierTrainer(side.classifier, spaces, name, demonstrations, rng, self.device)
 
     @property
     def steps(self) -> int:

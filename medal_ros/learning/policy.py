@@ -126,11 +126,13 @@ class Policy(nn.Module):
         Returns:
             `(batch, actions)` float32 in [-1, 1].
         """
-        features = self.features(torch.from_numpy(frames), torch.from_numpy(proprio))
+        device = next(self.parameters()).device
+        seen = torch.from_numpy(frames).to(device), torch.from_numpy(proprio).to(device)
+        features = self.features(*seen)
         if rng is None:
-            return self.actor.mode(features).numpy()
+            return self.actor.mode(features).numpy(force=True)
         mean, std = self.actor.distribution(features, noise)
-        disturbance = torch.from_numpy(rng.standard_normal(mean.shape, np.float32))
+        disturbance = torch.from_numpy(rng.standard_normal(mean.shape, np.float32)).to(device)
         action = mean + std * disturbance
         action = torch.tanh(action) if self.actor.learned_std else action.clamp(-1.0, 1.0)
-        return self.actor.flip_gripper(action.numpy(), rng)
+        return self.actor.flip_gripper(action.numpy(force=True), rng)

@@ -18,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 from medal_ros.config import NodeConfig
 from medal_ros.learning.classifier import ClassifierTrainer
 from medal_ros.learning.demonstrations import load_demonstrations
+from medal_ros.learning.device import choose_device
 from medal_ros.learning.performance import be_nice, tune
 from medal_ros.learning.replay import Counts, FrameStore, Replay
 from medal_ros.learning.weights import save_tensors
@@ -48,6 +49,7 @@ class RewardNode(Node):
         least = max(side.classifier.goal_states for side in sides.values())
         demonstrations = load_demonstrations(self.folder.demonstrations, c.task, c.spaces, least)
         torch.manual_seed(c.seed)
+        device = choose_device(c.graph.device)
         self.trainers = {
             name: ClassifierTrainer(
                 sides[name].classifier,
@@ -55,6 +57,7 @@ class RewardNode(Node):
                 name,
                 demonstrations,
                 np.random.default_rng([c.seed, 2, i]),
+                device,
             )
             for i, name in enumerate(AGENTS)
         }

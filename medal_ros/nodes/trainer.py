@@ -21,6 +21,7 @@ from torch.utils.tensorboard import SummaryWriter
 from medal_ros.config import NodeConfig
 from medal_ros.learning.checkpoint import agent_tensors
 from medal_ros.learning.demonstrations import load_demonstrations
+from medal_ros.learning.device import choose_device
 from medal_ros.learning.joiner import StepRecord
 from medal_ros.learning.learner import Learner
 from medal_ros.learning.performance import be_nice, tune
@@ -55,7 +56,8 @@ class Trainer(Node):
         least = max(side.classifier.goal_states for side in self.sides.values())
         demonstrations = load_demonstrations(self.folder.demonstrations, c.task, c.spaces, least)
         store = FrameStore(c.spaces, self.folder.replay_capacity(c.steps), self.folder.replay)
-        self.learner = Learner(self.sides, c.spaces, demonstrations, store, c.seed)
+        device = choose_device(c.graph.device)
+        self.learner = Learner(self.sides, c.spaces, demonstrations, store, c.seed, device)
         self.folder.checkpoints.mkdir(parents=True, exist_ok=True)
         self.board = SummaryWriter(str(self.folder.tensorboard), filename_suffix='.learner')
         self.inbox: SimpleQueue[tuple[str, object]] = SimpleQueue()
