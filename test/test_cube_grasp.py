@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from medal_ros.sim import panda
-from medal_ros.sim.cube_grasp import HALF, HIGH, LIFTED, LOW, MAX_STEP, REST, CubeGrasp
+from medal_ros.sim.cube_grasp import HALF, HIGH, LIFTED, LOW, REST, CubeGrasp
+from medal_ros.sim.panda_task import MAX_STEP
 
 FINGERTIP = 0.010  # metres that a fingertip lies below the tool
 EDGE = 0.10  # metres beyond the tool's box that a wall reaches

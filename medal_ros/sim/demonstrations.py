@@ -20,7 +20,8 @@ def record(
 
     As a person would, the world is set up once and then the task is done and undone in turn; the
     arm starts each demonstration from a wide random pose, so that either policy learns to
-    approach. An attempt that fails is not kept.
+    approach. Starts are drawn from the task's `demonstration_set`. An attempt that fails is not
+    kept.
 
     Args:
         environment: The world.
@@ -34,7 +35,8 @@ def record(
     """
     wanted = count if isinstance(count, Mapping) else dict.fromkeys(AGENTS, count)
     rng = np.random.default_rng([seed, 1])
-    environment.reset(seed=seed)
+    drawn = {'set': environment.demonstration_set or environment.start_sets[0]}
+    environment.reset(seed=seed, options=drawn)
     kept: list[Demonstration] = []
     got = dict.fromkeys(AGENTS, 0)
     turns = failures = 0
@@ -53,7 +55,8 @@ def record(
         failures += 1
         if failures > ATTEMPTS:
             raise RuntimeError(f'the scripted expert of {task} failed {failures} times')
-        environment.reset(options={'start': 'initial' if direction == 'forward' else 'done'})
+        start = 'initial' if direction == 'forward' else 'done'
+        environment.reset(options={**drawn, 'start': start})
     return kept
 
 

@@ -44,6 +44,7 @@ def evaluate(
     batch: int = 10,
     pixels: int = 0,
     repeat: int = 1,
+    start_set: str = '',
 ) -> Evaluation:
     """Run one episode per seed and count the successes.
 
@@ -59,9 +60,10 @@ def evaluate(
             that render with MuJoCo take 90 MB each.
         pixels: Rows and columns of every image; 0: the task's own.
         repeat: Control steps for which each action is executed.
+        start_set: Which of the task's `start_sets` the starts are drawn from; empty: the first.
 
     Raises:
-        ValueError: There is no such task or direction, no seed, or a size out of range.
+        ValueError: There is no such task, direction or set, no seed, or a size out of range.
     """
     _check(direction)
     if not seeds:
@@ -76,7 +78,9 @@ def evaluate(
         ]
         for first in range(0, len(seeds), size):
             part = slice(first, first + size)
-            last[part], ever[part] = _episodes(policy, environments, direction, seeds[part])
+            last[part], ever[part] = _episodes(
+                policy, environments, direction, seeds[part], start_set
+            )
     return Evaluation(int(last.sum()), int(ever.sum()), len(seeds))
 
 
@@ -106,12 +110,16 @@ def _check(direction: str) -> None:
 
 
 def _episodes(
-    policy: Acts, environments: list[TaskEnv], direction: str, seeds: Sequence[int]
+    policy: Acts,
+    environments: list[TaskEnv],
+    direction: str,
+    seeds: Sequence[int],
+    start_set: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Step one episode per seed together; return whether each succeeded at the end, and ever."""
     environments = environments[: len(seeds)]
     starts = zip(environments, seeds, strict=True)
-    observations = [_start(environment, direction, seed) for environment, seed in starts]
+    observations = [_start(environment, direction, seed, start_set) for environment, seed in starts]
     done = ever = np.zeros(len(seeds), bool)
     for _ in range(environments[0].horizon):
         actions = _act(policy, environments, observations)
@@ -122,9 +130,10 @@ def _episodes(
     return done, ever
 
 
-def _start(environment: TaskEnv, direction: str, seed: int) -> Observation:
+def _start(environment: TaskEnv, direction: str, seed: int, start_set: str = '') -> Observation:
     start = 'initial' if direction == 'forward' else 'done'
-    observation, _ = environment.reset(seed=int(seed), options={'start': start})
+    options = {'start': start, 'set': start_set or environment.start_sets[0]}
+    observation, _ = environment.reset(seed=int(seed), options=options)
     return observation
 
 

@@ -35,6 +35,12 @@ class TaskEnv(gym.Env):
         spaces: Shapes of what the task shows and takes; an environment's own say what it shows.
         control_steps: Length of one evaluation episode, in control steps.
         demonstration_counts: How many demonstrations of each direction the task comes with.
+        start_sets: Names of the sets that forward starts can be drawn from; practice and
+            evaluation use the first one unless told otherwise.
+        demonstration_set: The one in which demonstrations are recorded; empty: the first.
+
+    Attributes:
+        start_set: The set of the newest reset; the scripted expert puts things back into it.
 
     Raises:
         ValueError: `pixels` or `repeat` is out of range.
@@ -44,6 +50,8 @@ class TaskEnv(gym.Env):
     spaces: Spaces
     control_steps: ClassVar[int]
     demonstration_counts: ClassVar[Mapping[str, int]]
+    start_sets: ClassVar[tuple[str, ...]] = ('default',)
+    demonstration_set: ClassVar[str] = ''
 
     def __init__(
         self, render_mode: str | None = 'rgb_array', pixels: int = 0, repeat: int = 1
@@ -56,6 +64,7 @@ class TaskEnv(gym.Env):
             raise ValueError(f'repeat must be 1 or more control steps, not {repeat!r}')
         self.render_mode = render_mode
         self.repeat = repeat
+        self.start_set = self.start_sets[0]
         if pixels:
             self.spaces = dataclasses.replace(self.spaces, height=pixels, width=pixels)
         shape = (self.spaces.height, self.spaces.width, 3)
@@ -78,15 +87,23 @@ class TaskEnv(gym.Env):
             seed: Seeds the task's own random generator; None continues it.
             options: `{'start': 'initial'}` (default) draws a start of the forward task,
                 `{'start': 'done'}` a start of the backward one: the task is done, the
-                gripper is open and away from the object.
+                gripper is open and away from the object. `{'set': name}` is one of `start_sets`
+                (default: the first).
 
         Raises:
-            ValueError: An option or start that does not exist.
+            ValueError: An option, start or set that does not exist.
         """
         super().reset(seed=seed)
-        start = (options or {}).get('start', 'initial')
-        if start not in ('initial', 'done') or set(options or {}) - {'start'}:
-            raise ValueError(f"options must be {{'start': 'initial' or 'done'}}, not {options}")
+        options = options or {}
+        start = options.get('start', 'initial')
+        if start not in ('initial', 'done') or set(options) - {'start', 'set'}:
+            raise ValueError(
+                f"options must be {{'start': 'initial' or 'done', 'set': a name}}, not {options}"
+            )
+        name = options.get('set', self.start_sets[0])
+        if name not in self.start_sets:
+            raise ValueError(f'a start set is one of {", ".join(self.start_sets)}, not {name!r}')
+        self.start_set = name
         self._place(done=start == 'done')
         return self.observe(), self.info()
 
