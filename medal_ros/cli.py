@@ -50,6 +50,9 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         '--checkpoint', default='last', help='last (default), best, all, or a number of steps'
     )
+    evaluate.add_argument(
+        '--starts', default='', help="start sets to measure on, e.g. id,ood (default: the task's)"
+    )
 
     demos = _command(commands, 'demos', _demos, 'record demonstrations by scripted expert')
     demos.add_argument('--task', default='tabletop_quick')
@@ -114,7 +117,8 @@ def _train(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     from medal_ros.train import evaluate
 
-    return evaluate(options.run, options.checkpoint, options.episodes, options.namespace)
+    o = options
+    return evaluate(o.run, o.checkpoint, o.episodes, o.namespace, o.starts)
 
 
 def _demos(options: argparse.Namespace) -> int:

@@ -126,6 +126,16 @@ def test_what_cannot_be_evaluated(run, path, checkpoint, episodes, sentence):
     assert str(error.value).endswith(sentence)
 
 
+def test_which_starts_are_meant(run):
+    assert bringup.evaluation(run, 'last', 4)[0].parameters['starts'] == ['default']
+    save_config(configure('cube_grasp'), run / 'config.yaml')
+    parameters = bringup.evaluation(run, 'last', 4, 'id,ood')[0].parameters
+    assert parameters['starts'] == ['id', 'ood']
+    sentence = "^cube_grasp has no start set 'odd'; it has default, id, ood, "
+    with pytest.raises(OptionError, match=sentence):
+        bringup.evaluation(run, 'last', 4, 'id,odd')
+
+
 def test_a_run_without_a_checkpoint_cannot_be_evaluated(run):
     for path in (run / 'checkpoints').iterdir():
         path.unlink()

@@ -193,11 +193,11 @@ def test_medal_evaluate_prints_a_table(finished):
     done = medal_evaluate(finished.folder, '--checkpoint', 'all', '--episodes', '4')
     assert (done.returncode, done.stderr) == (0, '')
     head, *rows = (line.split() for line in done.stdout.splitlines())
-    assert head == ['steps', 'policy', 'success', '95', '%', 'interval', 'ever']
-    assert [row[:2] for row in rows] == [[s, a] for s in ('20', '40') for a in AGENTS]
+    assert head == ['steps', 'policy', 'starts', 'success', '95', '%', 'interval', 'ever']
+    assert [row[:3] for row in rows] == [[s, a, 'default'] for s in ('20', '40') for a in AGENTS]
     # The same starts as at the end of the run: the same figures.
     summary = finished.summary()
-    figures = {tuple(row[:2]): float(row[2]) for row in rows}
+    figures = {tuple(row[:2]): float(row[3]) for row in rows}
     assert figures['40', 'forward'] == summary['success']
     assert figures['40', 'backward'] == summary['backward_success']
     assert figures[str(summary['best_steps']), 'forward'] == summary['best_success']

@@ -22,6 +22,7 @@ from medal_ros.evaluation import (
     PERIODIC,
     Baseline,
     agents_of,
+    check_sets,
     choose,
     load_policy,
     measure,
@@ -55,6 +56,9 @@ class EvaluatorConfig(NodeConfig):
         '', 'of a finished run: last, best, all or a number of steps; empty: follow practice'
     )
     best_steps: int = option(-1, 'the checkpoint that best means; -1: none is known')
+    starts: tuple[str, ...] = option(
+        (), "start sets on which a finished run is measured; empty: the task's first"
+    )
 
 
 class Evaluator(Node):
@@ -178,14 +182,18 @@ class Evaluator(Node):
         for steps in choose(self.folder, c.checkpoint, best):
             for agent in agents_of(steps, self.folder):
                 path = self.folder.policy(agent, steps)
-                outcome = self.measure(agent, path, FINAL, c.evaluation.final_episodes)
-                rows.append((steps, agent, outcome))
-                self.publish(agent, steps, outcome)
+                for name in check_sets(c.task, c.starts):
+                    outcome = self.measure(agent, path, FINAL, c.evaluation.final_episodes, name)
+                    rows.append((steps, agent, name, outcome))
+                    if [name] == check_sets(c.task, ()):  # the message names no set
+                        self.publish(agent, steps, outcome)
         print(table(rows), flush=True)
         rclpy.try_shutdown()
 
-    def measure(self, agent: str, path: Path, kind: int, episodes: int) -> Evaluation:
-        return measure(self.config, agent, path, kind, episodes, self.worker.check)
+    def measure(
+        self, agent: str, path: Path, kind: int, episodes: int, start_set: str = ''
+    ) -> Evaluation:
+        return measure(self.config, agent, path, kind, episodes, self.worker.check, start_set)
 
     def write(self) -> None:
         """Write the summary and the curve as they stand: both can be looked at meanwhile."""
