@@ -235,7 +235,7 @@ def test_an_arm_reset_switches_moves_and_hands_back_at_the_present_pose(robot):
     assert robot.run(1) == ['switch', 'move', *TAKE_OVER]
     there, move, _, back = robot.asked[before:]
     assert (there.activate, there.deactivate) == (back.deactivate, back.activate)
-    assert move.seconds == 8.0
+    assert move.seconds == 8.0 + robot.config.home.grace_seconds
     assert robot.guard.state == 'ready'
 
 
@@ -262,6 +262,16 @@ def test_a_reflex_during_an_arm_reset_is_recovered(robot):
     robot.after = lambda ask: setattr(robot, 'mode', IDLE if ask.what == 'clear' else robot.mode)
     assert robot.run(3) == RECOVERY
     assert robot.guard.state == 'ready'
+
+
+def test_a_person_cuts_an_arm_reset_short_without_a_pause(robot):
+    robot.mute = {'move'}
+    robot.guard.home(30.0)
+    robot.run(1)
+    assert robot.guard.cut_short()
+    assert robot.run(0.2) == TAKE_OVER
+    assert robot.guard.state == 'ready'
+    assert not robot.guard.cut_short(), 'nothing moves by itself now'
 
 
 def test_an_arm_that_no_controller_holds_needs_a_person(robot):

@@ -131,7 +131,7 @@ class FramesConfig:
         low=0,
     )
     max_tilt: float = option(
-        0.35, 'rad by which the gripper may lean from straight down', low=0.01, high=pi
+        0.2, 'rad by which the gripper may lean from straight down', low=0.01, high=pi
     )
     static: tuple[str, ...] = option(
         (), "frames to broadcast, each 'parent child x y z roll pitch yaw' in m and rad"

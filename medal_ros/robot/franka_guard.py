@@ -95,10 +95,17 @@ class Guard:
         c = self.config.controllers
         asks = [
             self._switch((c.trajectory,), (c.impedance,)),
-            Ask('move', move_seconds),
+            Ask('move', move_seconds + self.config.home.grace_seconds),
             *self._take_over(),
         ]
         self._begin('homing', 'the arm reset', asks)
+        return True
+
+    def cut_short(self) -> bool:
+        """A person takes over: hand the arm back at once; False where it moves for nobody."""
+        if self.state != 'homing':
+            return False
+        self._start()
         return True
 
     def resume(self, now: float) -> tuple[bool, str]:
