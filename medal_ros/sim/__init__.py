@@ -19,6 +19,7 @@ TASKS = {
     'tabletop_quick': 'medal_ros.sim.tabletop:TabletopQuick',
     'tabletop': 'medal_ros.sim.tabletop:Tabletop',
     'cube_grasp': 'medal_ros.sim.cube_grasp:CubeGrasp',
+    'peg_insert': 'medal_ros.sim.peg_insert:PegInsert',
     'sawyer_door': 'medal_ros.sim.sawyer_door:SawyerDoor',
     'sawyer_peg': 'medal_ros.sim.sawyer_peg:SawyerPeg',
 }
