@@ -28,7 +28,7 @@ class TopicsConfig:
         '/franka_robot_state_broadcaster/current_pose',
         'measured pose, where tf does not tell: geometry_msgs/PoseStamped',
     )
-    joint_states: str = option('/franka/joint_states', 'measured joints: sensor_msgs/JointState')
+    joint_states: str = option('/joint_states', 'measured joints: sensor_msgs/JointState')
     target_pose: str = option(
         '/target_pose', 'where the impedance controller takes its target: geometry_msgs/PoseStamped'
     )

@@ -56,7 +56,7 @@ class Guard:
 
     def see(self, mode: int, now: float) -> None:
         """Take the mode of a robot state that came now."""
-        self.mode, self._spoken = mode, now
+        self.mode, self._spoken = mode if mode < len(MODES) else OTHER, now
         ask = self.procedure.waits_for if self.procedure is not None else None
         if ask is not None and ask.what == 'see':
             blocked = mode in (REFLEX, USER_STOPPED, RECOVERING)
