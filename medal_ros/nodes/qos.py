@@ -1,6 +1,6 @@
 """Qualities of service, by what a topic is for.
 
-Everything is reliable. Depths come from the longest stall that a reader must survive.
+Everything of ours is reliable. Depths come from the longest stall that a reader must survive.
 """
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -26,3 +26,12 @@ LATCHED = _reliable(1, DurabilityPolicy.TRANSIENT_LOCAL)
 
 # Full-size camera images: an old one is worth little.
 RAW = _reliable(10, DurabilityPolicy.VOLATILE)
+
+# What a person at the controls asks for now: only the newest counts.
+TELEOP = _reliable(1, DurabilityPolicy.VOLATILE)
+
+# What a robot's own software reports, faster than anybody reads. A reliable reader of such a
+# topic would be sent nothing.
+NEWEST = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT
+)
