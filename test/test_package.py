@@ -51,7 +51,7 @@ def test_every_interface_file_is_built(kind):
 
 def test_every_installed_command_has_its_module_and_every_node_its_command():
     cmake = (ROOT / 'CMakeLists.txt').read_text()
-    commands = re.search(r'foreach\(node ([\w ]+)\)', cmake)[1].split()
+    commands = re.search(r'foreach\(node ([\w\s]+)\)', cmake)[1].split()
     nodes = {
         path.stem
         for path in (ROOT / 'medal_ros' / 'nodes').glob('*.py')
