@@ -125,6 +125,12 @@ class CommandMux:
             return Command('policy', *self._policy[1:])
         return self.hold()
 
+    def silence(self, now: float) -> str:
+        """Return that the person in control says nothing, in words; empty where he does."""
+        if not self.engaged or self.command(now).source == 'teleop':
+            return ''
+        return 'holding: the person in control is silent; only letting go of the button ends that'
+
     def hold(self) -> Command:
         """Return the command that moves nothing."""
         action = np.zeros(self.action_size, np.float32)
