@@ -5,10 +5,12 @@ import pytest
 
 from medal_ros.sim import panda
 from medal_ros.sim.cube_grasp import HALF, HIGH, LIFTED, LOW, REST, CubeGrasp
+from medal_ros.sim.demonstrations import record
 from medal_ros.sim.panda_task import MAX_STEP
 
 FINGERTIP = 0.010  # metres that a fingertip lies below the tool
 EDGE = 0.10  # metres beyond the tool's box that a wall reaches
+BLACK = np.zeros((100, 100, 3), np.uint8)
 
 
 @pytest.fixture(scope='module')
@@ -186,6 +188,60 @@ def test_initial_starts_are_wide(env):
         assert env.undone() and env.arm.opening > 0.98
     assert (np.ptp(cubes, axis=0)[:2] > 0.7 * (HIGH - LOW - 0.08)[:2]).all()
     assert (np.ptp(tools, axis=0)[:2] > 0.7 * (HIGH - LOW)[:2]).all()
+
+
+@pytest.mark.parametrize(('name', 'low', 'high'), [
+    ('default', (0.46, -0.12), (0.60, 0.12)),
+    ('id', (0.46, -0.12), (0.60, -0.02)),
+    ('ood', (0.46, 0.02), (0.60, 0.12)),
+    ('ood_edge', (0.45, -0.13), (0.61, 0.13)),
+    ('ood_arm', (0.46, -0.12), (0.60, -0.02)),
+])  # fmt: skip
+def test_where_each_set_has_the_cube(env, name, low, high):
+    for start in ('initial', 'done'):
+        spots, tools = [], []
+        for seed in range(20 if start == 'initial' else 3):
+            env.reset(seed=seed, options={'start': start, 'set': name})
+            spots.append(env.object_position()[:2])
+            tools.append(env.arm.position)
+            assert env.start_set == name
+        if start == 'initial':
+            assert (np.array(low) <= spots).all() and (spots <= np.array(high)).all()
+            assert (np.ptp(spots, axis=0) > 0.7 * np.subtract(high, low)).all()
+            far = np.array(tools)[:, 1] > 0.04
+            low_down = np.array(tools)[:, 2] < 0.09
+            assert (far & low_down).all() == (name == 'ood_arm')
+            beyond = np.abs(np.array(spots) - [0.53, 0.0]) > [0.07, 0.12]
+            assert beyond.any(axis=1).all() == (name == 'ood_edge')
+
+
+def test_demonstrations_are_shown_on_one_side_of_the_tray(env, monkeypatch):
+    spots = []
+    begin = env.begin_segment
+
+    def note(direction):
+        begin(direction)
+        if direction == 'forward':
+            spots.append(env.object_position()[1])
+
+    nothing = {'wrist': BLACK, 'third': BLACK, 'proprio': np.zeros(4, np.float32)}
+    monkeypatch.setattr(env, 'begin_segment', note)
+    monkeypatch.setattr(env, 'observe', lambda: nothing)
+    record(env, 'cube_grasp', 4, seed=0)
+    assert len(spots) == 4 and max(spots) < -0.015
+
+
+def test_a_set_that_does_not_exist_is_refused(env):
+    with pytest.raises(ValueError, match=r"one of default, id, ood, .*, not 'odd'"):
+        env.reset(options={'set': 'odd'})
+
+
+def test_a_snapshot_keeps_the_set(env):
+    env.reset(seed=0, options={'set': 'ood'})
+    snapshot = env.snapshot()
+    env.reset(seed=0)
+    env.restore(snapshot)
+    assert env.start_set == 'ood'
 
 
 def test_backward_puts_the_cube_somewhere_else(env):

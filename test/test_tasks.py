@@ -197,6 +197,7 @@ def test_demonstration_counts_are_those_of_earl():
         'tabletop_quick': (10, 10),
         'tabletop': (12, 12),
         'cube_grasp': (50, 50),
+        'peg_insert': (50, 50),
         'sawyer_door': (5, 5),
         'sawyer_peg': (10, 20),
     }

@@ -35,6 +35,7 @@ CLEAR = 0.05  # the tool is at least this far above the grasp of a peg that was 
 UPRIGHT = math.cos(math.radians(10))
 SPOTS = np.array([[0.46, -0.13], [0.60, -0.02]])  # the peg starts between these
 QUARTER = math.pi / 2
+SOFT = 'solref=".01 1"'  # twice as soft, and the arm presses the peg in at any yaw
 
 
 def fold(yaw: float) -> float:
@@ -50,7 +51,7 @@ def _socket() -> str:
         rim += (
             f'<geom type="box" size="{RIM / 2} {HOLE + RIM} {DEPTH / 2}" euler="0 0 {yaw:.6g}" '
             f'pos="{along * math.cos(yaw):.6g} {along * math.sin(yaw):.6g} {DEPTH / 2}" '
-            'rgba=".2 .6 .3 1" friction=".4 .005 .0001" solref=".02 1" solimp=".5 .95 .005"/>'
+            f'rgba=".2 .6 .3 1" friction=".4 .005 .0001" {SOFT}/>'
         )
     return f"""
       <body name="socket" pos="{SOCKET[0]} {SOCKET[1]} 0" euler="0 0 {SOCKET_YAW}">{rim}
@@ -60,7 +61,7 @@ def _socket() -> str:
 
 def _peg() -> str:
     """Return the peg: soft, with a narrow heavy foot and a round knob on which it cannot stand."""
-    soft = 'condim="4" friction="1 .05 .001" solref=".02 1" solimp=".5 .95 .005"'
+    soft = f'condim="4" friction="1 .05 .001" {SOFT}'
     half = (LENGTH - STEP) / 2
     return f"""
       <body name="peg" pos=".5 -.08 0">
