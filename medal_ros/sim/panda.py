@@ -18,6 +18,7 @@ from medal_ros.sim.scene import Scene
 
 CONTROL_HZ = 10
 TIMESTEP = 0.002
+INTEGRATOR = 'implicitfast'
 RAMP_SEGMENTS = 10  # of a control step; the targets arrive after eight of them
 RAMP_END = 0.8
 DAMPING = 0.02  # of the least-squares inverse kinematics
@@ -93,18 +94,22 @@ def _actuators() -> str:
     return joints + actuator()
 
 
-def scene(world: str, offscreen: int = 128) -> str:
+def scene(
+    world: str, offscreen: int = 128, timestep: float = TIMESTEP, integrator: str = INTEGRATOR
+) -> str:
     """Return the MJCF of a Panda on a table.
 
     Args:
         world: MJCF elements to put beside it into the worldbody: objects, cameras.
         offscreen: Largest width and height that can be rendered, pixels.
+        timestep: Of the physics, seconds; a whole number of them fills a tenth of a control step.
+        integrator: MuJoCo's name of it; cloth that resists bending needs `'discrete'`.
     """
     # Shadows and multisampling would cost a factor of twelve in software rendering.
     return f'''
     <mujoco model="panda">
       <compiler angle="radian" autolimits="true"/>
-      <option timestep="{TIMESTEP}" integrator="implicitfast" cone="elliptic" impratio="10"/>
+      <option timestep="{timestep}" integrator="{integrator}" cone="elliptic" impratio="10"/>
       <visual>
         <global offwidth="{offscreen}" offheight="{offscreen}"/>
         <quality offsamples="0"/>
@@ -152,6 +157,8 @@ class Panda(Scene):
         high: Largest one, `(3,)`.
         offscreen: Largest width and height that can be rendered, pixels.
         yaw: Largest yaw that is commanded, either way, radians; 0: the tool never turns.
+        timestep: Of the physics, as for `scene`.
+        integrator: As for `scene`.
 
     Attributes:
         model: The compiled scene; the arm's joints and actuators come first in it.
@@ -165,13 +172,15 @@ class Panda(Scene):
         high: np.ndarray,
         offscreen: int = 128,
         yaw: float = 0.0,
+        timestep: float = TIMESTEP,
+        integrator: str = INTEGRATOR,
     ) -> None:
-        super().__init__(scene(world, offscreen))
+        super().__init__(scene(world, offscreen, timestep, integrator))
         self.low, self.high, self.most_yaw = low, high, yaw
         self._tool = self.model.site('tool').id
         self._scratch = mujoco.MjData(self.model)  # inverse kinematics leaves `data` alone
         self._jacobian = np.zeros((6, self.model.nv))
-        self._substeps = round(1 / CONTROL_HZ / TIMESTEP / RAMP_SEGMENTS)
+        self._substeps = round(1 / CONTROL_HZ / timestep / RAMP_SEGMENTS)
 
     @property
     def position(self) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from medal_ros.sim.hand import Hand
-from medal_ros.sim.panda import HOME, Panda
+from medal_ros.sim.panda import HOME, INTEGRATOR, TIMESTEP, Panda
 from medal_ros.sim.task import Observation, Snapshot, TaskEnv
 
 MAX_STEP = 0.02  # metres that one action moves the tool at most
@@ -59,6 +59,8 @@ class PandaTask(TaskEnv):
         rest: The tool after an arm reset to the fixed pose, `(3,)`; its yaw is then 0.
         above: Height of the tool at which nothing on the tray is in its way, metres.
         most_yaw: The tool turns so far either way, radians; 0: never.
+        timestep: Of the physics, seconds.
+        integrator: Of the physics, as for `medal_ros.sim.panda.scene`.
     """
 
     low: ClassVar[np.ndarray]
@@ -66,13 +68,21 @@ class PandaTask(TaskEnv):
     rest: ClassVar[np.ndarray]
     above: ClassVar[float]
     most_yaw: ClassVar[float] = 0.0
+    timestep: ClassVar[float] = TIMESTEP
+    integrator: ClassVar[str] = INTEGRATOR
 
     def __init__(
         self, render_mode: str | None = 'rgb_array', pixels: int = 0, repeat: int = 1
     ) -> None:
         super().__init__(render_mode, pixels, repeat)
         self.arm = Panda(
-            self._world(), self.low, self.high, offscreen=self.spaces.height, yaw=self.most_yaw
+            self._world(),
+            self.low,
+            self.high,
+            offscreen=self.spaces.height,
+            yaw=self.most_yaw,
+            timestep=self.timestep,
+            integrator=self.integrator,
         )
         self._rest = self.arm.inverse(self.rest, HOME, iterations=100)
         self.arm.put(self.rest, opening=1.0)
