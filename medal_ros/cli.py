@@ -86,7 +86,9 @@ def _command(commands: Any, name: str, function: Any, text: str) -> argparse.Arg
 
 def _add_run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument('--task', help='what is practised (default: the preset says)')
-    command.add_argument('--preset', help='where other values come from (default: quickstart)')
+    command.add_argument(
+        '--preset', help="where other values come from (default: the task's own, or quickstart)"
+    )
     command.add_argument('--seed', type=int, help='seeds everything that is drawn')
     command.add_argument('--steps', type=int, help='policy steps of the run')
     command.add_argument(
