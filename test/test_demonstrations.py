@@ -229,6 +229,37 @@ def test_too_large_a_file_is_not_read(folder, monkeypatch):
     assert 'is larger than' in refusal(folder)
 
 
+def test_a_flipped_bit_is_seen(folder):
+    path = folder / 'forward_000.safetensors'
+    data = bytearray(path.read_bytes())
+    data[-50] ^= 4
+    path.write_bytes(data)
+    assert refusal(folder) == f'{path} is damaged: its checksum is not what it was'
+
+
+def test_a_start_and_what_was_held_are_kept(tmp_path):
+    start = {'random': np.array([2**63 + 1], np.uint64), 'joints': np.array([[0.5, -1.0]])}
+    whole = dataclasses.replace(
+        demonstration(3), start=start, held=np.array([0, 4, 0, 1], np.int32), source='teleop'
+    )
+    loaded = load_demonstration(save_demonstration(whole, tmp_path, 0))
+    check(loaded, 'toy', SPACES, 2, 'it')
+    assert loaded.source == 'teleop' and loaded.held.tolist() == [0, 4, 0, 1]
+    assert {k: (v.dtype, v.tolist()) for k, v in loaded.start.items()} == {
+        'random': (np.dtype(np.uint64), [2**63 + 1]),
+        'joints': (np.dtype(np.float64), [[0.5, -1.0]]),
+    }
+    with pytest.raises(DemonstrationError, match=r'held are int32\[3\], not int32\[4\]'):
+        check(dataclasses.replace(loaded, held=np.zeros(3, np.int32)), 'toy', SPACES, 2, 'it')
+
+
+def test_a_file_without_a_checksum_is_as_good_as_ever(folder):
+    tensors = vars_of(demonstration(5))
+    text = {'format': FORMAT, 'task': 'toy', 'direction': 'forward', 'cameras': 'third'}
+    save_file(tensors, folder / 'forward_000.safetensors', text)
+    assert len(load(folder)['forward'][0]) == 5
+
+
 def test_as_replay_never_bridges_two_demonstrations():
     shown = [demonstration(3), demonstration(4)]
     replay = as_replay(shown, 'forward', SPACES)

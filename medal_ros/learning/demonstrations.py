@@ -2,13 +2,18 @@
 
 A file holds `frames` `(steps + 1, height, width, channels)` uint8, `proprio` `(steps + 1, n)`
 float32 and `actions` `(steps, m)` float32; from a stand-in also `task_rewards` `(steps, 2)`
-float32, its own for doing and for undoing the task. As text it holds `format`, `task`,
-`direction` and `cameras` (comma-separated, in channel order). Files are named
-`<direction>_<number>.safetensors`.
+float32, its own for doing and for undoing the task, and `start.*`, a snapshot of the world at the
+first frame. Where a person drove, `held` `(steps + 1,)` int32 counts the steps before each frame
+in which the arm was held still, and which are left out. As text it holds `format`, `task`,
+`direction`, `cameras` (comma-separated, in channel order), `source` (expert, teleop, or a name)
+and `checksum`. Files are named `<direction>_<number>.safetensors`.
 """
 
 from __future__ import annotations
 
+import os
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +26,8 @@ from medal_ros.learning.replay import FrameStore, Replay
 from medal_ros.spaces import AGENTS, Spaces
 
 FORMAT = 'medal_ros demonstration 1'
-REQUIRED, OPTIONAL = ('frames', 'proprio', 'actions'), 'task_rewards'
+REQUIRED, OPTIONAL = ('frames', 'proprio', 'actions'), ('task_rewards', 'held')
+START = 'start.'  # what the names of a snapshot's arrays begin with
 MAX_BYTES = 2 << 30
 
 
@@ -40,34 +46,58 @@ class Demonstration:
     proprio: np.ndarray
     actions: np.ndarray
     task_rewards: np.ndarray | None = None
+    held: np.ndarray | None = None
+    start: Mapping[str, np.ndarray] | None = None
+    source: str = ''
 
     def __len__(self) -> int:
         return len(self.actions)
 
 
 def save_demonstration(demonstration: Demonstration, folder: Path, number: int) -> Path:
-    """Write one demonstration; the file appears whole or not at all."""
+    """Write one demonstration; the file appears whole or not at all, whatever happens."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f'{demonstration.direction}_{number:03d}.safetensors'
     partial = path.with_suffix('.partial')
-    tensors = {k: getattr(demonstration, k) for k in (*REQUIRED, OPTIONAL)}
+    arrays = arrays_of(demonstration)
     text = {
         'format': FORMAT,
         'task': demonstration.task,
         'direction': demonstration.direction,
         'cameras': ','.join(demonstration.cameras),
+        'source': demonstration.source,
+        'checksum': str(checksum(arrays)),
     }
-    arrays = {k: np.ascontiguousarray(v) for k, v in tensors.items() if v is not None}
     save_file(arrays, partial, text)
+    for place in (partial, folder):  # on the disk before it has its name, so that power may fail
+        handle = os.open(place, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
     partial.replace(path)
     return path
+
+
+def arrays_of(demonstration: Demonstration) -> dict[str, np.ndarray]:
+    """Return the arrays of a demonstration as they lie in its file."""
+    arrays = {name: getattr(demonstration, name) for name in (*REQUIRED, *OPTIONAL)}
+    arrays |= {f'{START}{name}': array for name, array in (demonstration.start or {}).items()}
+    return {k: np.ascontiguousarray(v) for k, v in arrays.items() if v is not None}
+
+
+def checksum(arrays: Mapping[str, np.ndarray]) -> int:
+    """Return the CRC-32 of all arrays, in the order of their names."""
+    sum_ = 0
+    for name in sorted(arrays):
+        sum_ = zlib.crc32(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8), sum_)
+    return sum_
 
 
 def load_demonstration(path: Path) -> Demonstration:
     """Read one demonstration.
 
     Raises:
-        DemonstrationError: The file is missing, truncated, too large or of another format.
+        DemonstrationError: The file is missing, truncated, damaged, too large or of another
+            format.
     """
     if not path.is_file():
         raise DemonstrationError(f'there is no demonstration {path}')
@@ -77,15 +107,22 @@ def load_demonstration(path: Path) -> Demonstration:
         with safe_open(path, 'numpy') as file:
             text = file.metadata() or {}
             names = set(file.keys())
-            if text.get('format') != FORMAT or names - {OPTIONAL} != set(REQUIRED):
+            rest = {n for n in names - set(OPTIONAL) if not n.startswith(START)}
+            if text.get('format') != FORMAT or rest != set(REQUIRED):
                 raise DemonstrationError(f'{path} is not a demonstration ({FORMAT!r})')
-            tensors = {name: file.get_tensor(name) for name in names}
+            arrays = {name: file.get_tensor(name) for name in names}
     except (TypeError, AttributeError):
         raise DemonstrationError(f'{path} holds numbers of a type that numpy lacks') from None
     except (SafetensorError, OSError):
         raise DemonstrationError(f'{path} is damaged or truncated') from None
+    if text.get('checksum', '') not in ('', str(checksum(arrays))):
+        raise DemonstrationError(f'{path} is damaged: its checksum is not what it was')
+    start = {k.removeprefix(START): arrays.pop(k) for k in names if k.startswith(START)}
     cameras = tuple(text.get('cameras', '').split(','))
-    return Demonstration(text.get('task', ''), text.get('direction', ''), cameras, **tensors)
+    about = {'start': start or None, 'source': text.get('source', '')}
+    return Demonstration(
+        text.get('task', ''), text.get('direction', ''), cameras, **arrays, **about
+    )
 
 
 def check(demonstration: Demonstration, task: str, spaces: Spaces, least: int, name: str) -> None:
@@ -110,7 +147,9 @@ def check(demonstration: Demonstration, task: str, spaces: Spaces, least: int, n
         'actions': ((length, spaces.action), np.float32),
     }
     if d.task_rewards is not None:
-        expected[OPTIONAL] = (length, len(AGENTS)), np.float32
+        expected['task_rewards'] = (length, len(AGENTS)), np.float32
+    if d.held is not None:
+        expected['held'] = (length + 1,), np.int32
     for key, (shape, dtype) in expected.items():
         array = getattr(d, key)
         if array.shape != shape or array.dtype != dtype:

@@ -63,7 +63,7 @@ def record(
 def _attempt(
     environment: TaskEnv, task: str, direction: str, rng: np.random.Generator
 ) -> Demonstration:
-    observation = environment.observe()
+    start, observation = environment.snapshot(), environment.observe()
     frames, proprio = [environment.frame(observation)], [observation['proprio']]
     actions: list[np.ndarray] = []
     rewards: list[tuple[bool, bool]] = []
@@ -81,4 +81,6 @@ def _attempt(
         np.stack(proprio),
         np.stack(actions),
         task_rewards=np.array(rewards, np.float32),
+        start=start,
+        source='expert',
     )
