@@ -10,7 +10,7 @@ from medal_ros.bringup import evaluation
 from medal_ros.launching import declare, scratch, start, values, whole_number
 from medal_ros.train import alone
 
-ARGUMENTS = ('run', 'checkpoint', 'episodes', 'starts', 'namespace')
+ARGUMENTS = ('run', 'checkpoint', 'episodes', 'policy', 'starts', 'namespace')
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -20,6 +20,7 @@ def generate_launch_description() -> LaunchDescription:
 def bring_up(context: LaunchContext) -> list[Action]:
     given = values(context, ARGUMENTS)
     episodes = whole_number(given, 'episodes')
-    specs = evaluation(Path(given['run']), given['checkpoint'], episodes, given['starts'])
+    asked = given['starts'], given['policy']
+    specs = evaluation(Path(given['run']), given['checkpoint'], episodes, *asked)
     with alone(given['namespace']):
         return start(specs, scratch(), given['namespace'])

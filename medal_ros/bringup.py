@@ -16,7 +16,14 @@ from typing import Any
 
 import yaml
 
-from medal_ros.config import NodeConfig, RunConfig, load_config, make_config, save_config
+from medal_ros.config import (
+    NodeConfig,
+    RunConfig,
+    load_config,
+    make_config,
+    presets,
+    save_config,
+)
 from medal_ros.evaluation import best_steps, check_sets, choose, open_run
 from medal_ros.learning.classifier import Classifier
 from medal_ros.learning.demonstrations import load_demonstrations, save_demonstration
@@ -33,7 +40,7 @@ from medal_ros.spaces import AGENTS, Spaces
 # Launch arguments: name, default, description. An empty default leaves the preset's value.
 ARGUMENTS = {
     'task': ('', 'what is practised; empty: the preset says'),
-    'preset': ('quickstart', 'where every other value comes from'),
+    'preset': ('', "where every other value comes from; empty: the task's own, or quickstart"),
     'seed': ('', 'seeds everything that is drawn'),
     'steps': ('', 'policy steps of the run'),
     'rate': ('', 'control steps per second; 0: lockstep, as fast as it goes'),
@@ -43,6 +50,7 @@ ARGUMENTS = {
     'run': ('', 'folder of the run to evaluate'),
     'checkpoint': ('last', 'last, best, all, or a number of steps'),
     'episodes': ('100', 'episodes of an evaluation'),
+    'policy': ('', 'forward, backward or cloning, the baseline; empty: the first two'),
     'starts': ('', "start sets to measure on, as id,ood; empty: the task's first"),
     'namespace': ('medal', 'ROS namespace of all nodes'),
 }
@@ -96,10 +104,13 @@ def training(config: RunConfig, folder: RunFolder) -> list[NodeSpec]:
     return [*world(config, spaces), *(NodeSpec(name, learning) for name in names)]
 
 
-def evaluation(run: Path, checkpoint: str, episodes: int, starts: str = '') -> list[NodeSpec]:
+def evaluation(
+    run: Path, checkpoint: str, episodes: int, starts: str = '', policy: str = ''
+) -> list[NodeSpec]:
     """Return the node that measures a finished run.
 
-    `starts` names start sets of the task, separated by commas; empty: its first.
+    `starts` names start sets of the task, separated by commas; empty: its first. `policy` is
+    forward, backward or cloning, the baseline; empty: the first two.
 
     Raises:
         OptionError: The folder is not a run's, it holds no such checkpoint, or its task has no
@@ -109,13 +120,14 @@ def evaluation(run: Path, checkpoint: str, episodes: int, starts: str = '') -> l
     if episodes < 1:
         raise OptionError(f'episodes must be at least 1, not {episodes}')
     best = best_steps(folder)
-    choose(folder, checkpoint, best)
+    choose(folder, checkpoint, best, policy)
     parameters = {
         **flatten(node_config(config, folder)),
         'evaluation.final_episodes': episodes,
         'checkpoint': checkpoint,
         'best_steps': -1 if best is None else best,
         'starts': check_sets(config.task, starts.split(',') if starts else ()),
+        'policy': policy,
     }
     return [NodeSpec('evaluator', parameters)]
 
@@ -224,9 +236,14 @@ def configure(
         raise OptionError(f'{file} names its own preset: leave out --preset')
     given = {'task': task, 'seed': seed, 'steps': steps}
     values = {**(changes or {}), **{k: v for k, v in given.items() if v is not None}}
-    config = load_config(file, values) if file else make_config(preset or 'quickstart', values)
+    config = load_config(file, values) if file else make_config(preset or preset_of(task), values)
     task_class(config.task)  # raises where there is none
     return config
+
+
+def preset_of(task: str | None) -> str:
+    """Return the preset to use where none is named: the one of the task's name, if there is one."""
+    return task if task in presets() else 'quickstart'
 
 
 def configure_from_texts(given: Mapping[str, str]) -> RunConfig:

@@ -51,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
         '--checkpoint', default='last', help='last (default), best, all, or a number of steps'
     )
     evaluate.add_argument(
+        '--policy', default='', help='forward, backward or cloning (default: the first two)'
+    )
+    evaluate.add_argument(
         '--starts', default='', help="start sets to measure on, e.g. id,ood (default: the task's)"
     )
 
@@ -120,7 +123,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from medal_ros.train import evaluate
 
     o = options
-    return evaluate(o.run, o.checkpoint, o.episodes, o.namespace, o.starts)
+    return evaluate(o.run, o.checkpoint, o.episodes, o.namespace, o.starts, o.policy)
 
 
 def _demos(options: argparse.Namespace) -> int:

@@ -24,11 +24,17 @@ from medal_ros.spaces import AGENTS
 from medal_ros.statistics import Evaluation
 
 PERIODIC, FINAL = 1, 2  # which set of starts: choosing and reporting never share one
+CLONING = 'cloning'  # the baseline, saved beside the policies
 
 
 def starts(seed: int, kind: int, count: int) -> list[int]:
     """Return seeds of starts; the final ones are the same for every policy of a run."""
     return [int(s) for s in np.random.SeedSequence([seed, kind]).generate_state(count)]
+
+
+def direction_of(agent: str) -> str:
+    """Return what a saved policy does; the cloning baseline does what forward does."""
+    return AGENTS[0] if agent == CLONING else agent
 
 
 def load_policy(config: RunConfig, agent: str, path: Path) -> Policy:
@@ -38,7 +44,7 @@ def load_policy(config: RunConfig, agent: str, path: Path) -> Policy:
         WeightsError: The file cannot be used.
     """
     spaces = spaces_of(config.task, config.pixels)
-    policy = Policy(getattr(config, agent).agent, spaces).eval()
+    policy = Policy(getattr(config, direction_of(agent)).agent, spaces).eval()
     load_into(policy, path)
     return policy
 
@@ -66,10 +72,11 @@ def measure(
 ) -> Evaluation:
     """Return how often a saved policy succeeds on starts that are drawn by `kind`.
 
-    `start_set` is one of the task's, or empty for its first. `check` is called before each step, and may raise to leave.
+    `start_set` is one of the task's, or empty for its first. `check` is called before each step,
+    and may raise to leave.
     """
     policy = Guarded(load_policy(config, agent, path), check)
-    return run_episodes(policy, config, agent, kind, episodes, start_set)
+    return run_episodes(policy, config, direction_of(agent), kind, episodes, start_set)
 
 
 def run_episodes(
@@ -126,7 +133,7 @@ class Baseline:
             self.checkpoints[self.steps] = run_episodes(
                 Guarded(policy, check), self.config, 'forward', FINAL, e.final_episodes
             )
-            path = self.folder.checkpoints / f'cloning_{self.steps:08d}.safetensors'
+            path = self.folder.checkpoints / f'{CLONING}_{self.steps:08d}.safetensors'
             save_tensors(policy.state_dict(), path)
 
 
@@ -136,13 +143,19 @@ def saved_steps(folder: RunFolder, agent: str) -> list[int]:
     return sorted(int(path.stem.rsplit('_', 1)[1]) for path in paths)
 
 
-def choose(folder: RunFolder, checkpoint: str, best: int | None) -> list[int]:
+def choose(folder: RunFolder, checkpoint: str, best: int | None, policy: str = '') -> list[int]:
     """Return the saved steps that `last`, `best`, `all` or a number of steps means.
+
+    Of `policy`, or of forward, whose best is meant; the cloning baseline has a clock of its own.
 
     Raises:
         OptionError: There are none such.
     """
-    saved = saved_steps(folder, 'forward')
+    if policy not in ('', *AGENTS, CLONING):
+        raise OptionError(f'policy must be {", ".join(AGENTS)} or {CLONING}, not {policy!r}')
+    if policy == CLONING and checkpoint == 'best':
+        raise OptionError(f'no best checkpoint of {CLONING} is noted: choose all, and look')
+    saved = saved_steps(folder, policy or AGENTS[0])
     if not saved:
         raise OptionError(f'{folder.path} holds no saved policy')
     if checkpoint == 'all':
@@ -207,6 +220,7 @@ def table(rows: list[tuple[int, str, str, Evaluation]]) -> str:
     return '\n'.join(lines)
 
 
-def agents_of(steps: int, folder: RunFolder) -> list[str]:
-    """Return the agents of whom a policy was saved at so many steps."""
-    return [agent for agent in AGENTS if folder.policy(agent, steps).is_file()]
+def agents_of(steps: int, folder: RunFolder, policy: str = '') -> list[str]:
+    """Return the agents, or of them `policy` alone, that were saved at so many steps."""
+    agents = [policy] if policy else AGENTS
+    return [agent for agent in agents if folder.policy(agent, steps).is_file()]

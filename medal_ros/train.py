@@ -53,14 +53,19 @@ def simulate(config: RunConfig, namespace: str) -> int:
 
 
 def evaluate(
-    run: Path, checkpoint: str, episodes: int, namespace: str, starts: str = ''
+    run: Path,
+    checkpoint: str,
+    episodes: int,
+    namespace: str,
+    starts: str = '',
+    policy: str = '',
 ) -> int:
     """Measure a finished run's policies on new starts, and print the table.
 
     Raises:
         UserError: The folder is not a run's, or holds no such checkpoint.
     """
-    specs = evaluation(run, checkpoint, episodes, starts)
+    specs = evaluation(run, checkpoint, episodes, starts, policy)
     with alone(namespace) as monitor, tempfile.TemporaryDirectory(prefix='medal_') as place:
         status = supervise(specs, Path(place), monitor, None, 'evaluator')
         print(Path(place, 'log', 'evaluator.log').read_text().rstrip())

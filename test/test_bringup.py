@@ -7,8 +7,9 @@ import yaml
 from small import demonstration
 
 from medal_ros import bringup
-from medal_ros.bringup import NodeSpec, configure, prepare
+from medal_ros.bringup import NodeSpec, configure, configure_from_texts, prepare
 from medal_ros.config import load_config, save_config
+from medal_ros.evaluation import agents_of
 from medal_ros.learning.demonstrations import DemonstrationError, save_demonstration
 from medal_ros.options import OptionError
 from medal_ros.run_folder import RunFolder
@@ -126,12 +127,34 @@ def test_what_cannot_be_evaluated(run, path, checkpoint, episodes, sentence):
     assert str(error.value).endswith(sentence)
 
 
+def test_the_baseline_can_be_measured_alone(run):
+    for steps in (5, 10):
+        (run / 'checkpoints' / f'cloning_{steps:08d}.safetensors').touch()
+    (spec,) = bringup.evaluation(run, 'all', 4, policy='cloning')
+    assert spec.parameters['policy'] == 'cloning'
+    folder = RunFolder(run)
+    assert bringup.choose(folder, 'all', None, 'cloning') == [5, 10]
+    assert agents_of(10, folder, 'cloning') == ['cloning']
+    assert agents_of(500, folder, '') == agents_of(500, folder, 'forward') == ['forward']
+    with pytest.raises(OptionError, match='no best checkpoint of cloning'):
+        bringup.evaluation(run, 'best', 4, policy='cloning')
+    with pytest.raises(OptionError, match=r"^policy must be forward, backward or cloning, not 'x'"):
+        bringup.evaluation(run, 'last', 4, policy='x')
+
+
+def test_a_task_may_have_a_preset_of_its_own():
+    assert configure('cube_grasp').preset == 'cube_grasp'
+    assert configure('cube_grasp', 'paper').preset == 'paper'
+    assert configure('tabletop').preset == 'quickstart'
+    assert configure_from_texts({'task': 'cube_grasp', 'preset': ''}).pixels == 48
+
+
 def test_which_starts_are_meant(run):
     assert bringup.evaluation(run, 'last', 4)[0].parameters['starts'] == ['default']
     save_config(configure('cube_grasp'), run / 'config.yaml')
     parameters = bringup.evaluation(run, 'last', 4, 'id,ood')[0].parameters
     assert parameters['starts'] == ['id', 'ood']
-    sentence = "^cube_grasp has no start set 'odd'; it has default, id, ood, "
+    sentence = r"^cube_grasp has no start set 'odd'; it has default, id, ood, "
     with pytest.raises(OptionError, match=sentence):
         bringup.evaluation(run, 'last', 4, 'id,odd')
 

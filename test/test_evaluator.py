@@ -202,3 +202,12 @@ def test_medal_evaluate_prints_a_table(finished):
     assert figures['40', 'backward'] == summary['backward_success']
     assert figures[str(summary['best_steps']), 'forward'] == summary['best_success']
     assert {path: path.stat().st_mtime_ns for path in finished.folder.path.rglob('*')} == before
+
+
+def test_medal_evaluate_measures_the_baseline(finished):
+    arguments = ('--policy', 'cloning', '--checkpoint', 'all', '--episodes', '4')
+    done = medal_evaluate(finished.folder, *arguments)
+    assert (done.returncode, done.stderr) == (0, '')
+    rows = [line.split()[:4] for line in done.stdout.splitlines()[1:]]
+    assert [row[:3] for row in rows] == [[s, 'cloning', 'default'] for s in ('3', '6')]
+    assert max(float(row[3]) for row in rows) == finished.summary()['bc_success']

@@ -18,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from medal_ros.config import NodeConfig
 from medal_ros.evaluation import (
+    CLONING,
     FINAL,
     PERIODIC,
     Baseline,
@@ -56,6 +57,11 @@ class EvaluatorConfig(NodeConfig):
         '', 'of a finished run: last, best, all or a number of steps; empty: follow practice'
     )
     best_steps: int = option(-1, 'the checkpoint that best means; -1: none is known')
+    policy: str = option(
+        '',
+        'of a finished run: which one to measure; empty: forward and backward',
+        choices=('', *AGENTS, CLONING),
+    )
     starts: tuple[str, ...] = option(
         (), "start sets on which a finished run is measured; empty: the task's first"
     )
@@ -136,7 +142,7 @@ class Evaluator(Node):
             outcome = list(self.baseline.checkpoints.values())[-1]
             self.record.cloning.append(outcome)
             self.board.add_scalar('cloning/success', outcome.success, self.baseline.steps)
-            self.publish('cloning', self.baseline.steps, outcome)
+            self.publish(CLONING, self.baseline.steps, outcome)
         self.doing = ''
 
     def measure_checkpoint(self, message: Weights) -> None:
@@ -179,8 +185,8 @@ class Evaluator(Node):
         c = self.config
         best = c.best_steps if c.best_steps >= 0 else None
         rows = []
-        for steps in choose(self.folder, c.checkpoint, best):
-            for agent in agents_of(steps, self.folder):
+        for steps in choose(self.folder, c.checkpoint, best, c.policy):
+            for agent in agents_of(steps, self.folder, c.policy):
                 path = self.folder.policy(agent, steps)
                 for name in check_sets(c.task, c.starts):
                     outcome = self.measure(agent, path, FINAL, c.evaluation.final_episodes, name)
