@@ -164,12 +164,15 @@ def test_exploration_has_the_scheduled_deviation():
     assert np.abs(many).max() > 0.5
 
 
-def test_the_gripper_turns_now_and_then_while_exploring():
-    it = Policy(agent_config(policy__form='noise', policy__gripper_flips=0.25), SPACES)
-    frames, proprio = np.zeros((400, 12, 12, 3), np.uint8), np.zeros((400, 2), np.float32)
-    plain = it.act(frames, proprio)
-    explored = it.act(frames, proprio, 0.0, np.random.default_rng(0))
-    turned = explored[:, -1] == -plain[:, -1]
-    assert 70 < turned.sum() < 130
-    assert (explored[~turned] == plain[~turned]).all()
-    assert (explored[:, :-1] == plain[:, :-1]).all()
+def test_the_gripper_has_its_own_share_of_the_noise():
+    torch.manual_seed(0)
+    policy = Policy(agent_config(policy__form='noise', policy__gripper_noise=3.0), SPACES)
+    fix_output(policy.actor, 0.0, 0.0)
+    frames, proprio = inputs(1)
+    many = np.repeat(frames, 5000, 0), np.repeat(proprio, 5000, 0)
+    acted = policy.act(*many, 0.1, np.random.default_rng(0))
+    assert acted[:, :-1].std() == pytest.approx(0.1, abs=0.005)
+    assert acted[:, -1].std() == pytest.approx(0.3, abs=0.015)
+    features = policy.features(*map(torch.from_numpy, many))
+    inside = policy.actor.sample(features, 0.2, clip=0.3).detach().abs().amax(0)
+    assert inside[:-1].max() == pytest.approx(0.3) and inside[-1] == pytest.approx(0.9)

@@ -89,13 +89,12 @@ class PolicyConfig:
     noise_clip: float = option(
         0.3, 'bound on the noise inside the losses (noise)', source='DrQ-v2', low=0
     )
-    gripper_flips: float = option(
-        0.0,
-        'share of exploring steps whose last number, the gripper, has its sign turned: small noise '
-        'never closes a gripper that hovers beside what it should grasp',
+    gripper_noise: float = option(
+        1.0,
+        "the gripper's noise, times that of the other numbers (noise): what is small enough to "
+        'reach precisely never closes a gripper that hovers beside what it should grasp',
         source='ours; paper: none',
         low=0,
-        high=1,
     )
     average: float = option(
         0.0,

@@ -26,13 +26,17 @@ class Actor(nn.Module):
         self.learned_std = self.config.form == 'gaussian'
         outputs = 2 * actions if self.learned_std else actions
         self.network = mlp(inputs, config.hidden, config.actor_layers, outputs)
+        # Of scheduled noise, among the numbers of an action; the last one is the gripper's.
+        proportions = torch.ones(actions)
+        proportions[-1] = self.config.gripper_noise
+        self.register_buffer('proportions', proportions, persistent=False)
 
     def distribution(self, features: Tensor, noise: float) -> tuple[Tensor, Tensor]:
         """Return mean and deviation: before the tanh (gaussian) or of the action (noise)."""
         out = self.network(features).float()
         if not self.learned_std:
             mean = torch.tanh(out)
-            return mean, torch.full_like(mean, noise)
+            return mean, noise * self.proportions.expand_as(mean)
         mean, log_std = out.chunk(2, -1)
         return mean, log_std.clamp(self.config.log_std_low, self.config.log_std_high).exp()
 
@@ -48,7 +52,8 @@ class Actor(nn.Module):
         mean, std = self.distribution(features, noise)
         disturbance = std * torch.randn_like(mean)
         if clip is not None:
-            disturbance = disturbance.clamp(-clip, clip)
+            bound = clip * self.proportions
+            disturbance = disturbance.clamp(-bound, bound)
         action = mean + disturbance
         # The bound must not stop the gradient, or a policy at the edge could never come back.
         return action + (action.clamp(-1.0 + EDGE, 1.0 - EDGE) - action).detach()
@@ -58,13 +63,6 @@ class Actor(nn.Module):
         mean, std = self.distribution(features, 0.0)
         raw = mean + std * torch.randn_like(mean)
         return torch.tanh(raw), squashed_gaussian(raw, mean, std)
-
-    def flip_gripper(self, actions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Turn the gripper's sign in a random share of actions, where that is configured."""
-        share = self.config.gripper_flips
-        if share > 0:
-            actions[rng.random(len(actions)) < share, -1] *= -1.0
-        return actions
 
     def log_likelihood(self, features: Tensor, actions: Tensor) -> Tensor:
         """Return `(batch,)` log pi(action | features): the cloning term of the policy's loss.
@@ -135,4 +133,4 @@ class Policy(nn.Module):
         disturbance = torch.from_numpy(rng.standard_normal(mean.shape, np.float32)).to(device)
         action = mean + std * disturbance
         action = torch.tanh(action) if self.actor.learned_std else action.clamp(-1.0, 1.0)
-        return self.actor.flip_gripper(action.numpy(force=True), rng)
+        return action.numpy(force=True)
