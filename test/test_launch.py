@@ -33,6 +33,7 @@ from medal_ros.config import load_config, save_config
 from medal_ros.errors import UserError
 from medal_ros.options import unnest
 from medal_ros.run_folder import RunFolder
+from medal_ros.sim import TASKS
 
 FOLDER = Path(__file__).parent.parent / 'launch'
 FILES = sorted(path.name for path in FOLDER.glob('*.launch.py'))
@@ -119,7 +120,7 @@ def test_every_argument_is_declared_with_its_description_and_default(file):
 def test_descriptions_tell_which_tasks_and_presets_there_are():
     arguments = describe('train.launch.py').get_launch_arguments()
     texts = {argument.name: argument.description for argument in arguments}
-    assert texts['task'].endswith('(tabletop_quick, tabletop, cube_grasp)')
+    assert texts['task'].endswith(f'({", ".join(TASKS)})')
     assert 'paper' in texts['preset'] and 'quickstart' in texts['preset']
 
 
