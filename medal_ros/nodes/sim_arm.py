@@ -70,6 +70,7 @@ class SimArmConfig:
         0.0, 'least time between two changes of the gripper, seconds', low=0, high=10
     )
     publish_truth: bool = option(False, "publish the object's position, which no robot knows")
+    publish_snapshots: bool = option(False, 'publish the whole world, to replay from it')
 
 
 class SimArm(Node):
@@ -87,7 +88,7 @@ class SimArm(Node):
         self.stepped = False  # by the clock: this observation has its step, the next is not due
         self.reset_wanted = False
         self.segment: int | None = None  # of the newest step of a policy
-        self.view = SimView(self, spaces.cameras, c.publish_truth)
+        self.view = SimView(self, spaces.cameras, c.publish_truth, c.publish_snapshots)
         self.steps = self.create_publisher(Step, 'step', HISTORY)
         self.create_subscription(State, 'state', self.commands.put, STREAM)
         self.create_subscription(Action, 'action', self.commands.put, STREAM)
@@ -120,6 +121,7 @@ class SimArm(Node):
         c = self.config
         self.world = make(c.task, c.seed, c.pixels, c.repeat)
         try:
+            self.view.draw(self.world)
             self.show()
             while self.turn():
                 pass
@@ -204,7 +206,7 @@ class SimArm(Node):
         """Begin a segment if this is its first step; return whether the world now shows more."""
         if execution.segment == self.segment:
             return False
-        self.segment, before = execution.segment, self.world.observe()
+        self.segment, before = execution.segment, self.view.seen
         self.world.begin_segment(execution.agent)
         after = self.world.observe()
         return any(not np.array_equal(before[name], after[name]) for name in after)
@@ -225,6 +227,7 @@ class SimArm(Node):
         self.arm.executed(execution)
         self.stepped_at = time.monotonic()
         self.publish_step(execution)
+        self.view.draw(self.world)  # now, so that a person who takes over need not wait for it
         self.stepped = True
         if not self.period:
             self.show()
@@ -232,7 +235,7 @@ class SimArm(Node):
     def show(self) -> None:
         """Show the next observation, which waits for its step."""
         self.stepped = False
-        self.view.show(self.world, self.arm.sequence)
+        self.view.show(self.arm.sequence)
         self.wait()
 
     def wait(self) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from array import array
 
+import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PointStamped
 from rclpy.node import Node
+from safetensors.numpy import save
 from sensor_msgs.msg import Image
+from std_msgs.msg import UInt8MultiArray
 
 from medal_ros.msg import ArmState
 from medal_ros.nodes.images import image_from_array
 from medal_ros.nodes.qos import RAW, STREAM
-from medal_ros.sim.task import TaskEnv
+from medal_ros.sim.task import Observation, Snapshot, TaskEnv
 
 BASE = 'base'  # frame of the robot's state
 
@@ -24,10 +27,17 @@ class SimView:
         node: Publishes it.
         cameras: Names of the images that the world renders.
         truth: Whether to publish the object's position too.
+        snapshots: Whether to publish the whole world too, from which recorders replay: a
+            safetensors file with a `sequence` and the arrays of `TaskEnv.snapshot`.
     """
 
-    def __init__(self, node: Node, cameras: tuple[str, ...], truth: bool) -> None:
+    def __init__(
+        self, node: Node, cameras: tuple[str, ...], truth: bool, snapshots: bool = False
+    ) -> None:
         self.clock = node.get_clock()
+        self.seen: Observation = {}
+        self.place = np.zeros(3)
+        self.whole: Snapshot = {}
         self.stamp = Time()
         self.shown: list[tuple[object, object]] = []
         self.images = {
@@ -37,20 +47,32 @@ class SimView:
         self.truth = None
         if truth:
             self.truth = node.create_publisher(PointStamped, 'sim/object_position', STREAM)
+        self.snapshots = None
+        if snapshots:
+            self.snapshots = node.create_publisher(UInt8MultiArray, 'sim/snapshot', STREAM)
 
-    def show(self, world: TaskEnv, sequence: int) -> None:
-        """Render and publish the present observation; call it where the world was made."""
-        seen = world.observe()
+    def draw(self, world: TaskEnv) -> None:
+        """Render the world as it is now; call it where the world was made, after each change."""
+        self.seen = world.observe()
+        if self.truth is not None:
+            self.place = world.object_position()
+        if self.snapshots is not None:
+            self.whole = world.snapshot()
+
+    def show(self, sequence: int) -> None:
+        """Publish what was drawn last as an observation of this moment: the world stood still."""
         self.stamp = self.clock.now().to_msg()
         self.shown = [
-            (publisher, image_from_array(seen[name], self.stamp, name))
+            (publisher, image_from_array(self.seen[name], self.stamp, name))
             for name, publisher in self.images.items()
         ]
-        state = ArmState(sequence=sequence, proprio=array('f', seen['proprio'].tobytes()))
+        state = ArmState(sequence=sequence, proprio=array('f', self.seen['proprio'].tobytes()))
         state.header.stamp, state.header.frame_id = self.stamp, BASE
         self.shown.append((self.robot_state, state))
         if self.truth is not None:
-            self.shown.append((self.truth, self._position(world)))
+            self.shown.append((self.truth, self._position()))
+        if self.snapshots is not None:
+            self.shown.append((self.snapshots, self._snapshot(sequence)))
         self.show_again()
 
     def show_again(self) -> None:
@@ -58,9 +80,14 @@ class SimView:
         for publisher, message in self.shown:
             publisher.publish(message)
 
-    def _position(self, world: TaskEnv) -> PointStamped:
+    def _position(self) -> PointStamped:
         message = PointStamped()
         message.header.stamp, message.header.frame_id = self.stamp, BASE
-        place = (*(float(x) for x in world.object_position()), 0.0)  # a plane has no height
+        place = (*(float(x) for x in self.place), 0.0)  # a plane has no height
         message.point.x, message.point.y, message.point.z = place[:3]
         return message
+
+    def _snapshot(self, sequence: int) -> UInt8MultiArray:
+        arrays = {name: np.ascontiguousarray(a) for name, a in self.whole.items()}
+        data = save({**arrays, 'sequence': np.array([sequence], np.uint64)})
+        return UInt8MultiArray(data=array('B', data))
