@@ -15,7 +15,7 @@ from medal_ros.learning.config import SideConfig
 from medal_ros.learning.demonstrations import as_replay
 from medal_ros.options import OptionError
 from medal_ros.resources import share
-from medal_ros.robot.supervisor import ArmResetConfig
+from medal_ros.robot.supervision import ArmResetConfig
 from medal_ros.spaces import AGENTS, Spaces
 
 TABLETOP = Spaces(cameras=('third', 'goal'), height=84, width=84, proprio=3, action=3)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from geometry_msgs.msg import PointStamped
 from rclpy.node import Node
+from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
-from medal_ros.msg import Observation, State, Step
+from medal_ros.msg import Label as LabelMessage
+from medal_ros.msg import Observation, State, Step, Teleop
 from medal_ros.nodes.diagnostics import Diagnostics
 from medal_ros.nodes.images import array_from_image
 from medal_ros.nodes.parameters import declare
-from medal_ros.nodes.qos import HISTORY, STREAM
+from medal_ros.nodes.qos import HISTORY, LATCHED, STREAM, TELEOP
 from medal_ros.nodes.run import run
 from medal_ros.robot.supervisor import Answer, Decision, Supervisor, SupervisorConfig, Taken
-from medal_ros.srv import SwitchPolicy
+from medal_ros.srv import Label, SwitchPolicy
 
 KEPT = 16  # truths and steps that may wait for their observation
+SILENT = 1.0  # seconds without a word, at 50 Hz, after which the teleoperation is silent
+
+
+Response = SetBool.Response | Trigger.Response | SwitchPolicy.Response | Label.Response
 
 
 class SupervisorNode(Node):
@@ -29,9 +37,14 @@ class SupervisorNode(Node):
         self.steps: dict[int, Taken] = {}
         self.truths: dict[tuple[int, int], np.ndarray] = {}
         self.observation: Observation | None = None
+        self.driven_at: float | None = None  # when a person said that he holds the button
         self.publisher = self.create_publisher(State, 'state', HISTORY)
+        self.labels = self.create_publisher(LabelMessage, 'label', HISTORY)
         self.create_subscription(Observation, 'observation', self.on_observation, STREAM)
         self.create_subscription(Step, 'step', self.on_step, STREAM)
+        self.create_subscription(Teleop, 'teleop', self.on_teleop, TELEOP)
+        self.create_subscription(String, 'arm/help', self.on_arm_help, LATCHED)
+        self.create_timer(SILENT / 4, self.listen)
         if c.ask_for_help.privileged:
             self.create_subscription(PointStamped, 'sim/object_position', self.on_truth, STREAM)
         self.create_service(SwitchPolicy, 'switch_policy', self.on_switch)
@@ -39,6 +52,7 @@ class SupervisorNode(Node):
         self.create_service(SetBool, 'intervene', self.on_intervene)
         self.create_service(Trigger, 'reset_done', self.on_reset_done)
         self.create_service(Trigger, 'home', self.on_home)
+        self.create_service(Label, 'label', self.on_label)
         self.diagnostics = Diagnostics(self, self.describe)
 
     def on_observation(self, message: Observation) -> None:
@@ -60,6 +74,24 @@ class SupervisorNode(Node):
         self.truths[stamp_of(message)] = np.array([point.x, point.y, point.z])
         forget(self.truths)
         self.decide()
+
+    def on_teleop(self, message: Teleop) -> None:
+        self.driven_at = time.monotonic() if message.engaged else None
+        before = self.supervisor.decision
+        self.supervisor.teleop(message.engaged)
+        self.publish_changed(before)
+
+    def on_arm_help(self, message: String) -> None:
+        before = self.supervisor.decision
+        self.supervisor.arm_asks(message.data)
+        self.publish_changed(before)
+
+    def listen(self) -> None:
+        """Notice that the teleoperation fell silent while its button was held."""
+        if self.driven_at is not None and time.monotonic() - self.driven_at > SILENT:
+            before = self.supervisor.decision
+            self.supervisor.teleop_silent()
+            self.publish_changed(before)
 
     def decide(self, patient: bool = True) -> None:
         """Decide on the observation that waits, once what belongs to it is here."""
@@ -94,6 +126,15 @@ class SupervisorNode(Node):
             )
             return None
 
+    def publish_changed(self, before: Decision) -> None:
+        """Publish what was decided on the newest observation, if that is not what it was."""
+        now = self.supervisor.decision
+        if now == before:
+            return
+        self.get_logger().info(f'{now.mode}: {now.reason}' if now.reason else now.mode)
+        if self.supervisor.sequence is not None:
+            self.publish(now)
+
     def publish(self, decision: Decision) -> None:
         d, message = decision, State()
         message.header.stamp = self.get_clock().now().to_msg()
@@ -105,9 +146,7 @@ class SupervisorNode(Node):
 
     # -- services: each answers at once; what follows shows in `state` --------------------------
 
-    def answer(
-        self, answer: Answer, response: SetBool.Response | Trigger.Response | SwitchPolicy.Response
-    ) -> SetBool.Response | Trigger.Response | SwitchPolicy.Response:
+    def answer(self, answer: Answer, response: Response) -> Response:
         response.success, response.message = answer
         if response.success and self.supervisor.sequence is not None:
             self.publish(self.supervisor.decision)
@@ -134,13 +173,22 @@ class SupervisorNode(Node):
     def on_home(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         return self.answer(self.supervisor.home(), response)
 
+    def on_label(self, request: Label.Request, response: Label.Response) -> Label.Response:
+        answer, d = self.supervisor.label(request.label), self.supervisor.decision
+        if answer[0]:
+            message = LabelMessage(sequence=d.sequence, mode=d.mode, agent=d.agent)
+            message.header.stamp = self.get_clock().now().to_msg()
+            message.segment, message.label = d.segment, request.label
+            self.labels.publish(message)
+        return self.answer(answer, response)
+
     def describe(self) -> tuple[str, dict[str, object]]:
         d, words = self.supervisor.decision, ''
         if self.supervisor.sequence is None:
             words = 'waiting for the first observation'
         elif self.observation is not None:
             words = f'waiting for step {self.observation.sequence - 1}'
-        elif d.mode == 'help':
+        elif d.mode in ('help', 'intervention'):
             words = f'waiting for a person: {d.reason}'
         values = {'mode': d.mode, 'agent': d.agent, 'steps': d.steps, 'segment': d.segment}
         return words, {**values, 'interventions': d.interventions}

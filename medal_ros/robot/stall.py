@@ -1,5 +1,7 @@
 """Whether anything but the arm has moved lately, judged from images and proprioception.
 
+A stand-in may judge by the truth instead, which also says whether the object is lost.
+
 The arm itself moves all the time, so only moments at which it was in nearly the same place are
 compared, long enough apart: what differs then, beyond camera noise and what little the arm is
 off its place, is something that it moved. Where no such moments exist nothing is claimed. An
@@ -20,7 +22,7 @@ FRAMES = 300  # kept at most; a longer window is looked at every few steps
 
 @dataclass(frozen=True)
 class StallConfig:
-    """When to ask a person for help because nothing moves."""
+    """When to ask a person for help because nothing moves, or the object is lost."""
 
     after_steps: int = option(
         300, 'policy steps without any motion of an object before help; 0: never', low=0
@@ -47,6 +49,20 @@ class StallConfig:
     min_motion: float = option(
         0.02, "range of the object's position that is motion (privileged)", low=0
     )
+    workspace_low: tuple[float, ...] = option(
+        (), "least coordinates of an object that is not lost (privileged); empty: the task's own"
+    )
+    workspace_high: tuple[float, ...] = option(
+        (), "greatest coordinates of an object that is not lost (privileged); empty: the task's own"
+    )
+    lost_after: int = option(
+        10, 'policy steps in a row outside those after which the object is lost', low=1
+    )
+
+    def outside(self, place: np.ndarray) -> bool:
+        """Return whether an object at this place is outside the workspace, where that is known."""
+        low, high = np.array(self.workspace_low), np.array(self.workspace_high)
+        return bool((place[: len(low)] < low).any() or (place[: len(high)] > high).any())
 
 
 class StallDetector:

@@ -1,90 +1,21 @@
 """Who is in control: a state machine over segments, resets, pauses and a person's help.
 
-- practice      a policy acts; after a segment the other one takes over
-- arm_reset     the arm returns to a start pose by itself, then practice
-- paused        practice waits for a person's word
-- intervention  a person is in control; afterwards forward starts a fresh segment
-- help          a person is asked to put the world back; afterwards the same
-- done          all steps are taken
+docs/supervisor.md draws it, says what each mode means, and has the table of all transitions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from medal_ros.options import group, option
-from medal_ros.robot.stall import StallConfig, StallDetector
+from medal_ros.robot.stall import StallDetector
+from medal_ros.robot.supervision import LABELS, REFUSALS, Decision, SupervisorConfig, Taken
 from medal_ros.spaces import AGENTS
 
 Answer = tuple[bool, str]
-
-
-@dataclass(frozen=True)
-class ArmResetConfig:
-    """The arm's own resets; no person is involved."""
-
-    every_steps: int = option(
-        1000,
-        'policy steps between arm resets, each at the next switch of policies; 0: never',
-        source='paper A.2',
-        low=0,
-    )
-    pose: str = option(
-        'fixed', 'where the arm goes', source='paper A.2', choices=('fixed', 'random')
-    )
-
-
-@dataclass(frozen=True)
-class SupervisorConfig:
-    """How practice is organised."""
-
-    steps: int = option(
-        300_000,
-        'policy steps of the run; 0: until stopped',
-        source='paper A.2',
-        low=0,
-        high=100_000_000,
-    )
-    segment_steps: int = option(
-        200, 'policy steps before the other policy takes over', source='paper A.2', low=1
-    )
-    alternate: bool = option(
-        True, 'after a segment the other policy takes over; false: forward alone', source='paper s4'
-    )
-    world_reset_every: int = option(
-        0,
-        'policy steps between resets of the world by a person; 0: never',
-        source='paper A.3: 25000 in simulation',
-        low=0,
-    )
-    arm_reset: ArmResetConfig = group(ArmResetConfig)
-    ask_for_help: StallConfig = group(StallConfig)
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Who is in control for one observation. The fields are those of the State message."""
-
-    sequence: int
-    mode: str
-    agent: str
-    segment: int
-    index: int
-    steps: int
-    interventions: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What the arm did about one observation, as far as the supervisor must know it."""
-
-    source: str  # policy | teleop | script | hold
-    segment: int
+CONTROL = 'a person is in control'
 
 
 class Supervisor:
@@ -96,10 +27,14 @@ class Supervisor:
         self._sequence: int | None = None
         self._mode, self._reason = 'practice', ''
         self._paused = False
+        self._held = False  # whether the button of the teleoperation is held
+        self._returning = False  # whether control goes back when it is let go
+        self._plea = ''  # why the arm asks for help
         self._agent = AGENTS[0]
         self._segment = self._index = 0
         self._segment_steps = self._steps = self._interventions = 0
         self._arm_reset_at = self._world_reset_at = 0
+        self._outside = 0  # observations in a row with the object outside the workspace
 
     @property
     def sequence(self) -> int | None:
@@ -113,18 +48,26 @@ class Supervisor:
         return 'paused' if waits else self._mode
 
     @property
+    def reason(self) -> str:
+        """Why the mode is what it is, in words; empty in plain practice."""
+        if self.mode == 'paused':
+            return 'paused by a person'
+        if not self._plea or self._mode == 'done':
+            return self._reason
+        return '; '.join(filter(None, [self._reason, f'the arm asks for help: {self._plea}']))
+
+    @property
     def decision(self) -> Decision:
         """The decision for the newest observation, with what was asked for since."""
-        mode = self.mode
         return Decision(
             sequence=self._sequence or 0,
-            mode=mode,
+            mode=self.mode,
             agent=self._agent,
             segment=self._segment,
             index=self._index,
             steps=self._steps,
             interventions=self._interventions,
-            reason='paused by a person' if mode == 'paused' else self._reason,
+            reason=self.reason,
         )
 
     def snapshot(self) -> dict[str, Any]:
@@ -135,6 +78,8 @@ class Supervisor:
         """Go on from a snapshot; what the stall detector had seen is forgotten."""
         self.stall.clear()
         vars(self).update(snapshot)
+
+    # -- what happens --------------------------------------------------------------------------
 
     def observe(
         self,
@@ -160,13 +105,45 @@ class Supervisor:
             self._account(taken or self._as_decided())
         elif self._sequence is not None:
             self.stall.clear()
-            self._begin(AGENTS[0])
+            if self._mode in ('practice', 'arm_reset'):
+                self._begin(AGENTS[0])
         self._sequence = sequence
         if self._mode == 'practice':
             self._next()
         if self.mode == 'practice':
             self.stall.add(image, proprio, truth)
+            self._look_for_object(truth)
         return self.decision
+
+    def teleop(self, engaged: bool) -> None:
+        """Take in whether a person holds the teleoperation's button; who does is in control."""
+        self._held = engaged
+        if self._mode == 'intervention' and not self._returning:
+            self._reason = CONTROL
+        elif engaged:
+            self._take_over()
+        elif self._returning:
+            self._give_back()
+
+    def teleop_silent(self) -> None:
+        """Take in that the teleoperation says nothing although its button was held.
+
+        The arm holds until the button is let go; what was agreed on before the silence, that
+        practice then goes on, may surprise somebody by now and has to be said again.
+        """
+        self._returning = False
+        if self._held and self._mode == 'intervention':
+            self._reason = f'{CONTROL}; the teleoperation fell silent with its button held'
+
+    def arm_asks(self, plea: str) -> None:
+        """Take in why the arm needs a person; empty: it needs nobody any more."""
+        if plea and self._mode in ('practice', 'arm_reset'):
+            self._ask('')
+        elif plea and self._returning:
+            self._returning, self._reason = False, CONTROL
+        elif self._plea and not plea and self._mode == 'help' and not self._reason:
+            self._reason = f'the arm asked for help and is ready again: {self._plea}'
+        self._plea = plea
 
     # -- what a person may ask for -------------------------------------------------------------
 
@@ -175,7 +152,7 @@ class Supervisor:
         if policy not in AGENTS:
             return False, f'there is no policy {policy!r}; there are {" and ".join(AGENTS)}'
         if self._mode not in ('practice', 'arm_reset'):
-            return False, self._refusal()
+            return False, REFUSALS[self.mode]
         if self._mode == 'arm_reset':
             self._agent = policy
             return True, f'{policy} takes over after the arm reset'
@@ -184,55 +161,74 @@ class Supervisor:
 
     def pause(self, on: bool) -> Answer:
         """Stop practice where it is, or go on."""
-        if on == (self.mode == 'paused'):
+        if on == self._paused:
             return False, 'already paused' if on else 'not paused'
         if self._mode not in ('practice', 'arm_reset'):
-            return False, self._refusal()
+            return False, REFUSALS[self.mode]
         self._paused = on
         return True, 'paused' if on else f'practice goes on with {self._agent}'
 
     def intervene(self, on: bool) -> Answer:
         """Take control from the policies, or give it back."""
+        if not on and self._mode != 'intervention':
+            return False, 'no intervention to end'
         if not on:
-            if self._mode != 'intervention':
-                return False, 'no intervention to end'
-            return self._give_back()
-        if self._mode in ('intervention', 'done'):
-            return False, self._refusal()
-        self._interventions += 1
-        self._mode, self._reason = 'intervention', 'a person is in control'
-        self._agent = AGENTS[0]
+            return self._return_control()
+        if self._returning:
+            self._returning, self._reason = False, CONTROL
+        elif not self._take_over():
+            return False, REFUSALS[self.mode]
         return True, 'you are in control; intervene false or reset_done gives it back'
 
     def reset_done(self) -> Answer:
-        """Say that the world was put back: the answer to a call for help."""
-        if self._mode not in ('help', 'intervention'):
+        """Say that the world was put back, asked for or not; forward then starts afresh."""
+        if self.mode not in ('help', 'intervention', 'paused'):
             return False, f'nobody waits for a reset: the mode is {self.mode}'
-        self._interventions += self._mode == 'help'
-        self._world_reset_at = self._steps
-        return self._give_back()
+        accepted, message = self._return_control()
+        if accepted:
+            self._world_reset_at = self._steps
+        return accepted, message
 
     def home(self) -> Answer:
         """Move the arm to its start pose now; the policy then starts a new segment."""
         if self.mode != 'practice':
-            return False, self._refusal()
+            return False, REFUSALS[self.mode]
         self._mode, self._reason = 'arm_reset', 'asked for'
         return True, f'the arm moves to its start pose, then {self._agent} goes on'
 
+    def label(self, label: str) -> Answer:
+        """Judge the segment or intervention in progress, or else the last one."""
+        if label not in LABELS:
+            return False, f'there is no label {label!r}; there are {", ".join(LABELS)}'
+        if self._sequence is None:
+            return False, 'there is nothing to judge before the first observation'
+        what = 'the intervention' if self._mode == 'intervention' else f'segment {self._segment}'
+        return True, f'{what} is labelled {label}'
+
+    def _take_over(self) -> bool:
+        if self._mode in ('intervention', 'done'):
+            return False
+        self._interventions += 1
+        self._mode, self._reason = 'intervention', CONTROL
+        self._agent = AGENTS[0]
+        return True
+
+    def _return_control(self) -> Answer:
+        """Let practice go on, at once or when the person lets go of the button."""
+        if self._plea:
+            return False, f'practice cannot go on: the arm asks for help: {self._plea}'
+        if self._held:
+            self._returning = True
+            self._reason = 'practice goes on when the button of the teleoperation is let go'
+            return True, self._reason
+        self._interventions += self._mode != 'intervention'  # that one was counted already
+        return self._give_back()
+
     def _give_back(self) -> Answer:
+        self._returning = False
         self.stall.clear()
         self._begin(AGENTS[0])
         return True, f'{self._agent} starts a new segment' + (' after the pause' * self._paused)
-
-    def _refusal(self) -> str:
-        why = {
-            'arm_reset': 'the arm is on its way to its start pose',
-            'paused': 'practice is paused; pause false ends that first',
-            'intervention': 'a person is in control; intervene false or reset_done ends that first',
-            'help': 'help is awaited; reset_done ends that first',
-            'done': 'the run is done',
-        }
-        return why[self.mode]
 
     # -- what follows from what happened -------------------------------------------------------
 
@@ -247,6 +243,8 @@ class Supervisor:
         if taken.source == 'policy':
             self._steps += 1
             self._segment_steps += here
+        elif taken.source == 'teleop' and here:
+            self._take_over()
         elif taken.source == 'script':
             if self._mode == 'arm_reset':
                 self._arm_reset_at = self._steps
@@ -265,16 +263,27 @@ class Supervisor:
     def _end_segment(self) -> None:
         other = AGENTS[1 - AGENTS.index(self._agent)]
         following = other if self.config.alternate else self._agent
-        resets, every = self.config.arm_reset, self.config.world_reset_every
+        every = self.config.arm_reset.every_steps
         if self.stall.still():
             self._ask(f'nothing has moved for {self.config.ask_for_help.after_steps} steps')
-        elif 0 < every <= self._steps - self._world_reset_at:
-            self._ask('scheduled reset')
-        elif 0 < resets.every_steps <= self._steps - self._arm_reset_at:
-            self._mode, self._reason = 'arm_reset', f'every {resets.every_steps} steps'
+        elif why := self.config.reset_due(self._steps, self._world_reset_at):
+            self._ask(why)
+        elif 0 < every <= self._steps - self._arm_reset_at:
+            self._mode, self._reason = 'arm_reset', f'every {every} steps'
             self._agent = following
         else:
             self._begin(following)
+
+    def _look_for_object(self, truth: np.ndarray | None) -> None:
+        """Ask at once where the object stays outside: practice without it teaches nothing."""
+        c = self.config.ask_for_help
+        if truth is None or not c.outside(truth):
+            self._outside = 0
+            return
+        self._outside += 1
+        if self._outside >= c.lost_after:
+            place = ', '.join(f'{x:.2f}' for x in truth)
+            self._ask(f'the object is lost: it is at ({place}), outside the workspace')
 
     def _ask(self, reason: str) -> None:
         self._mode, self._reason = 'help', reason
@@ -285,4 +294,4 @@ class Supervisor:
         self._mode, self._reason = 'practice', ''
         self._agent = agent
         self._segment += 1
-        self._index = self._segment_steps = 0
+        self._index = self._segment_steps = self._outside = 0
