@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from array import array
 
 import numpy as np
@@ -12,10 +13,8 @@ from medal_ros.msg import ArmState, Observation
 from ros import Nodes, Probe, wait_until
 from sensor_msgs.msg import Image
 
-from medal_ros.nodes.camera_sync import CameraSyncConfig, crops, cut
 from medal_ros.nodes.images import array_from_image, image_from_array
 from medal_ros.nodes.qos import HISTORY, RAW, STREAM
-from medal_ros.options import OptionError
 
 
 class Robot:
@@ -45,6 +44,10 @@ class Robot:
                     if value.key == key:
                         return value.value
         return ''
+
+
+def stamp_of(nanoseconds: int) -> Time:
+    return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
 
 
 def pixels(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -130,23 +133,36 @@ def test_what_cannot_be_used_is_refused_and_counted(sync):
     assert 'Traceback' not in words
 
 
-def test_stamps_within_the_slop_are_matched(sync):
+def test_a_tick_gets_images_that_are_fresh_enough(sync):
     start, _ = sync
-    robot = start(('wrist', 'third'), height=4, width=4, slop=0.05)
-
-    def show(second: int, wrist: int, third: int, arm: int) -> None:
-        for name, late in (('wrist', wrist), ('third', third)):
-            stamp = Time(sec=second, nanosec=late * 1_000_000)
-            robot.cameras[name].publish(image_from_array(pixels(4, 4), stamp))
-        robot.state(second, Time(sec=second, nanosec=arm * 1_000_000))
-
-    show(3, wrist=10, third=0, arm=20)
+    robot = start(
+        ('wrist', 'third'), height=4, width=4, slop=0.01, fresh=0.02, patience=5.0, oldest=60.0
+    )
+    now = time.time_ns()
+    robot.state(7, stamp_of(now))
+    for k, age in enumerate((70, 37, 4)):
+        for camera, late in (('wrist', 0), ('third', 5)):
+            image = image_from_array(pixels(4, 4, k), stamp_of(now - (age - late) * 1_000_000))
+            robot.cameras[camera].publish(image)
     seen = robot.wait(1)
-    assert seen.sequence == 3
-    assert seen.header.stamp == Time(sec=3, nanosec=10_000_000), 'of the newest image'
-    show(4, wrist=0, third=0, arm=80)
-    show(5, wrist=0, third=0, arm=0)
-    assert robot.wait(2).sequence == 5
+    assert seen.sequence == 7
+    assert seen.header.stamp == stamp_of(now + 1_000_000), 'of the newest image'
+    for image in seen.images:
+        assert np.array_equal(array_from_image(image), pixels(4, 4, 2))
+    wait_until(lambda: robot.reported('surplus sets') == '2', 5.0, 'a count')
+
+
+def test_patience_ends(sync):
+    start, _ = sync
+    robot = start(height=4, width=4, slop=0.01, fresh=0.02, patience=0.1, oldest=0.5)
+    now = time.time_ns()
+    robot.state(1, stamp_of(now))
+    wait_until(lambda: robot.reported('ticks without images') == '1', 5.0, 'a starved tick')
+    robot.cameras['third'].publish(image_from_array(pixels(4, 4), stamp_of(now)))
+    wait_until(lambda: robot.reported('sets') == '1', 5.0, 'a set')
+    robot.state(2, stamp_of(now + 400_000_000))
+    assert robot.wait(1).sequence == 2
+    assert robot.reported('ticks without images') == '1'
 
 
 def test_silence_is_reported(sync):
@@ -156,21 +172,6 @@ def test_silence_is_reported(sync):
     wait_until(
         lambda: any(s.message.startswith(words) for m in robot.diagnostics for s in m.status)
     )
-
-
-def test_crops():
-    one = CameraSyncConfig(cameras=('a', 'b'), crop=(0.0, 0.25, 0.5, 0.5))
-    assert crops(one) == [(0.0, 0.25, 0.5, 0.5)] * 2
-    assert cut(one.crop, 100, 200) == (slice(0, 50), slice(50, 150))
-    each = CameraSyncConfig(cameras=('a', 'b'), crop=(0.0, 0.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5))
-    assert crops(each) == [(0.0, 0.0, 1.0, 1.0), (0.5, 0.5, 0.5, 0.5)]
-    assert crops(CameraSyncConfig(cameras=('a', 'b'))) == [(), ()]
-
-
-@pytest.mark.parametrize('crop', [(0.5, 0.0, 0.6, 1.0), (0.0, 0.0, 0.0, 1.0), (0.0, 1.0)])
-def test_a_crop_outside_the_image_is_refused(crop):
-    with pytest.raises(OptionError, match='camera_sync: parameter crop'):
-        crops(CameraSyncConfig(crop=crop))
 
 
 def test_images_of_a_wrong_kind_are_refused():

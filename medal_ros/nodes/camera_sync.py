@@ -1,175 +1,235 @@
-"""camera_sync: matches the cameras and the arm by their stamps into one `observation`.
+"""camera_sync: makes one `observation` of the cameras' images and the arm's state.
 
-Images are cropped and resized here, so that everything behind this node sees what the policies
-see. A message that cannot be used is refused with a warning, and counted.
+In the stand-in images and state carry one stamp, and equal stamps belong together. On a robot
+(`slop` above 0) the cameras run free: images whose stamps lie within the slop are a set, and each
+`robot_state`, which comes at the control rate, gets the newest set. Images are cropped and
+resized here, so that everything behind this node sees what the policies see. What cannot be used
+is refused with a warning, and counted.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import zlib
 
 import cv2
 import numpy as np
 from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from medal_ros.compat import cv_bridge, message_filters
 from medal_ros.msg import ArmState, Observation
-from medal_ros.nodes.diagnostics import Diagnostics, Stream
+from medal_ros.nodes.camera_input import CameraInput, nanoseconds
+from medal_ros.nodes.diagnostics import Diagnostics
 from medal_ros.nodes.images import image_from_array
 from medal_ros.nodes.parameters import declare
 from medal_ros.nodes.qos import HISTORY, RAW, STREAM
 from medal_ros.nodes.run import run
-from medal_ros.options import OptionError, option
+from medal_ros.robot.cameras import CameraSyncConfig, ImageFormat, crops, cut, sizes
+from medal_ros.robot.pairing import Pair, Pairing
+from medal_ros.robot.stamps import SECOND, StampClock, Standstill
 
-ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8')
-
-
-@dataclass(frozen=True)
-class CameraSyncConfig:
-    """Parameters of camera_sync."""
-
-    cameras: tuple[str, ...] = option(
-        ('third',), 'names of the cameras, read from camera/<name>/image_raw'
-    )
-    height: int = option(100, 'rows of every image in an observation', source='paper A.2', low=1)
-    width: int = option(100, 'columns', source='paper A.2', low=1)
-    crop: tuple[float, ...] = option(
-        (),
-        'what to keep: top, left, height, width as fractions of the image; four numbers, or four '
-        'for each camera; empty: everything',
-        low=0,
-        high=1,
-    )
-    slop: float = option(
-        0.0, 'seconds by which stamps that belong together may differ; 0: none', low=0
-    )
-    queue: int = option(5, 'messages of each topic that wait for their match', low=1)
-    stale_after: float = option(2.0, 'seconds of silence on a topic before a warning', low=0)
+MATCHED_SHARE = 0.5  # of the slowest camera's images; below it the cameras are not synchronised
 
 
 class CameraSync(Node):
-    """Publishes one Observation for each matching set of images and robot state."""
+    """Publishes one Observation for each control step."""
 
     def __init__(self) -> None:
         super().__init__('camera_sync', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, CameraSyncConfig)
+        cv2.setNumThreads(1)  # small images: a pool of threads costs more than it gains
+        count, least = len(c.cameras), (c.height, c.width)
         self.crops = crops(c)
+        pairs = zip(self.crops, sizes(c), strict=True)
+        self.formats = [ImageFormat(least, crop, size) for crop, size in pairs]
+        self.standstills = [Standstill(c.frozen_after) for _ in c.cameras]
         self.bridge = cv_bridge.CvBridge()
-        self.topics = [f'camera/{name}/image_raw' for name in c.cameras] + ['robot_state']
-        self.streams = {topic: Stream() for topic in self.topics}
-        self.published = 0
+        self.published = self.withheld = self.sets = 0
+        self.ages: list[float] = []
+        self.before = [0] * (count + 1)
         self.publisher = self.create_publisher(Observation, 'observation', HISTORY)
-        inputs = [
-            message_filters.Subscriber(self, Image, topic, qos_profile=RAW)
-            for topic in self.topics[:-1]
-        ]
-        inputs.append(message_filters.Subscriber(self, ArmState, 'robot_state', qos_profile=STREAM))
-        for topic, source in zip(self.topics, inputs, strict=True):
-            source.registerCallback(lambda _, stream=self.streams[topic]: stream.tick())
-        if c.slop > 0:
-            sync = message_filters.ApproximateTimeSynchronizer(inputs, c.queue, c.slop)
-        else:
-            sync = message_filters.TimeSynchronizer(inputs, c.queue)
-        sync.registerCallback(self.on_match)
-        self.sync = sync
+        self.pairing = Pairing(c.fresh, c.oldest)
+        self.inputs = [self.camera(i) for i in range(count)]
+        self.inputs.append(self.input(ArmState, 'robot_state', STREAM, check_state))
+        self.timer = self.create_timer(c.patience, self.on_patience, autostart=False)
+        self.synchronise()
         self.diagnostics = Diagnostics(self, self.describe)
 
+    def camera(self, index: int) -> CameraInput:
+        form, name = self.formats[index], self.config.cameras[index]
+
+        def check(m: Image) -> None:
+            form.check(m.encoding, m.height, m.width, m.step, len(m.data))
+
+        reliable = self.config.reliability == 'reliable'
+        qos = RAW if reliable else best_effort(RAW)
+        return self.input(Image, f'camera/{name}/image_raw', qos, check)
+
+    def input(self, kind: type, topic: str, qos: QoSProfile, check: object) -> CameraInput:
+        c = self.config
+        judged = c.slop > 0 and c.stamps != 'arrival'
+        clock = StampClock(c.clock_within) if judged else None
+        return CameraInput(self, kind, topic, qos, check, c.stamps, clock)
+
+    def synchronise(self) -> None:
+        c = self.config
+        if c.slop > 0:
+            *cameras, state = self.inputs
+            self.sync = message_filters.ApproximateTimeSynchronizer(cameras, c.queue, c.slop)
+            self.sync.registerCallback(self.on_set)
+            state.registerCallback(self.on_tick)
+        else:
+            self.sync = message_filters.TimeSynchronizer(self.inputs, c.queue)
+            self.sync.registerCallback(self.on_match)
+
+    # -- equal stamps ---------------------------------------------------------------------------
+
     def on_match(self, *messages: Image | ArmState) -> None:
-        images, arm = [], messages[-1]
-        for topic, crop, message in zip(self.topics, self.crops, messages, strict=False):
-            try:
-                images.append(self.prepare(message, crop))
-            except (cv_bridge.CvBridgeError, TypeError, ValueError) as error:
-                self.refuse(topic, error)
-                return
-        if not np.isfinite(np.asarray(arm.proprio)).all():
-            self.refuse('robot_state', f'proprio must be finite, not {list(arm.proprio)}')
+        for source in self.inputs:
+            source.stream.used += 1
+        self.publish(messages[:-1], messages[-1])
+
+    # -- cameras that run free --------------------------------------------------------------------
+
+    def on_set(self, *images: Image) -> None:
+        self.sets += 1
+        for source in self.inputs[:-1]:
+            source.stream.used += 1
+        stamp = max(nanoseconds(image.header.stamp) for image in images)
+        self.pair(self.pairing.complete(stamp, images))
+
+    def on_tick(self, state: ArmState) -> None:
+        self.pair(self.pairing.tick(nanoseconds(state.header.stamp), state))
+        if self.pairing.waiting:
+            self.timer.reset()
+
+    def on_patience(self) -> None:
+        self.timer.cancel()
+        self.pair(self.pairing.expire())
+
+    def pair(self, pair: Pair | None) -> None:
+        if pair is not None:
+            self.timer.cancel()
+            self.inputs[-1].stream.used += 1
+            self.publish(*pair)
+
+    # -- both -------------------------------------------------------------------------------------
+
+    def publish(self, messages: tuple[Image, ...], arm: ArmState) -> None:
+        """Publish an observation, unless one of the images cannot be read or is frozen."""
+        images = [self.prepare(i, message) for i, message in enumerate(messages)]
+        if None in images:
+            self.withheld += 1
             return
         observation = Observation(sequence=arm.sequence)
-        stamps = [message.header.stamp for message in messages[:-1]]
+        stamps = [message.header.stamp for message in messages]
         observation.header.frame_id = arm.header.frame_id
-        observation.header.stamp = max(stamps, key=lambda s: (s.sec, s.nanosec))
+        observation.header.stamp = max(stamps, key=nanoseconds)
         observation.names = list(self.config.cameras)
         observation.images = images
         observation.proprio = arm.proprio
-        observation.published = self.get_clock().now().to_msg()
+        now = self.get_clock().now()
+        observation.published = now.to_msg()
         self.publisher.publish(observation)
         self.published += 1
-        for stream in self.streams.values():
-            stream.used += 1
+        self.ages.append((now.nanoseconds - nanoseconds(observation.header.stamp)) / SECOND)
 
-    def prepare(self, message: Image, crop: tuple[float, ...]) -> Image:
-        """Return the image as rgb8, cropped and resized.
+    def prepare(self, index: int, message: Image) -> Image | None:
+        """Return a camera's image as rgb8, cropped and resized; None: it is of no use."""
+        try:
+            image = self.convert(message, self.crops[index])
+        except (cv_bridge.CvBridgeError, TypeError, ValueError) as error:
+            self.inputs[index].refuse(error)
+            return None
+        now = self.get_clock().now().nanoseconds
+        still = self.standstills[index]
+        if still.after and still.take(zlib.crc32(image.data), now):
+            topic = self.inputs[index].topic
+            self.get_logger().warning(f'{topic} is frozen', throttle_duration_sec=5.0)
+            return None
+        return image
 
-        Raises:
-            ValueError: The image cannot be used; the sentence says what is allowed.
-        """
-        if message.encoding not in ENCODINGS:
-            allowed = ', '.join(ENCODINGS)
-            raise ValueError(f'encoding {message.encoding!r} is none of {allowed}')
-        c, size = self.config, message.height * message.step
-        if message.height * message.width == 0 or len(message.data) != size:
-            raise ValueError(
-                f'{len(message.data)} bytes are not an image of {message.height} rows '
-                f'of {message.step} bytes'
-            )
+    def convert(self, message: Image, crop: tuple[float, ...]) -> Image:
+        c = self.config
         fits = (message.height, message.width, message.step) == (c.height, c.width, 3 * c.width)
         if fits and message.encoding == 'rgb8' and not crop:
             return message
         pixels = self.bridge.imgmsg_to_cv2(message, 'rgb8')
-        pixels = pixels[cut(crop, *pixels.shape[:2])] if crop else pixels
-        height, width = pixels.shape[:2]
-        if height < c.height or width < c.width:
-            raise ValueError(
-                f'{width}x{height} pixels (after the crop) are fewer than {c.width}x{c.height}'
-            )
-        if (height, width) != (c.height, c.width):
+        pixels = pixels[cut(crop, *pixels.shape[:2])]
+        if pixels.shape[:2] != (c.height, c.width):
             pixels = cv2.resize(pixels, (c.width, c.height), interpolation=cv2.INTER_AREA)
         return image_from_array(pixels, message.header.stamp, message.header.frame_id)
 
-    def refuse(self, topic: str, why: object) -> None:
-        self.streams[topic].refused += 1
-        self.get_logger().warning(f'{topic} is refused: {why}', throttle_duration_sec=5.0)
+    # -- what it says of itself -------------------------------------------------------------------
 
     def describe(self) -> tuple[str, dict[str, object]]:
-        stale, values = [], {'published': self.published}
-        for topic, stream in self.streams.items():
-            if stream.age() > self.config.stale_after:
-                stale.append(f'{topic} for {stream.age():.1f} s')
-            values[f'{topic} rate'] = stream.rate()
-            values[f'{topic} age'] = stream.age()
-            values[f'{topic} refused'] = stream.refused
-            values[f'{topic} unmatched'] = stream.received - stream.used - stream.refused
-        return 'nothing on ' + ', '.join(stale) if stale else '', values
+        words = [self.silent(), *self.foreign(), self.unsynchronised(), *self.frozen()]
+        ages, self.ages = self.ages, []
+        values = {
+            'published': self.published,
+            'withheld': self.withheld,
+            'image age mean': float(np.mean(ages)) if ages else 0.0,
+            'image age max': max(ages, default=0.0),
+        }
+        if self.config.slop > 0:
+            p = self.pairing
+            values |= {
+                'sets': self.sets,
+                'surplus sets': p.surplus,
+                'late sets': p.late,
+                'ticks without images': p.starved,
+            }
+        for source in self.inputs:
+            values |= source.values()
+        text = '; '.join(word for word in words if word)
+        if text:
+            self.get_logger().warning(text, throttle_duration_sec=10.0)
+        return text, values
 
+    def silent(self) -> str:
+        ages = {s.topic: s.stream.age() for s in self.inputs}
+        stale = [f'{t} for {age:.1f} s' for t, age in ages.items() if age > self.config.stale_after]
+        return 'nothing on ' + ', '.join(stale) if stale else ''
 
-def crops(config: CameraSyncConfig) -> list[tuple[float, ...]]:
-    """Return one crop for each camera, empty for none.
+    def foreign(self) -> list[str]:
+        return [source.complaint() for source in self.inputs]
 
-    Raises:
-        OptionError: Not four numbers for all or for each camera, or not inside the image.
-    """
-    numbers, cameras = config.crop, len(config.cameras)
-    if len(numbers) not in (0, 4, 4 * cameras):
-        raise OptionError(
-            f'camera_sync: parameter crop must have no, 4 or {4 * cameras} numbers, '
-            f'not {len(numbers)}'
+    def frozen(self) -> list[str]:
+        pairs = zip(self.inputs, self.standstills, strict=False)
+        seconds = [(source.topic, still.too_long) for source, still in pairs]
+        return [f'{topic} has not changed for {s:.1f} s' for topic, s in seconds if s]
+
+    def unsynchronised(self) -> str:
+        """Return words if images come on every topic since the last call and few sets of them."""
+        counts = [source.passed for source in self.inputs[:-1]] + [self.sets]
+        *images, sets = [now - before for now, before in zip(counts, self.before, strict=True)]
+        self.before = counts
+        least = min(images, default=0)
+        if self.config.slop == 0 or least < 3 or sets >= MATCHED_SHARE * least:
+            return ''
+        apart = self.apart()
+        nearest = '' if apart is None else f', the nearest are {1000 * apart:.0f} ms apart'
+        return (
+            f'the cameras are not synchronised: {sets} sets of at least {least} images have stamps '
+            f'within {1000 * self.config.slop:.0f} ms{nearest}'
         )
-    each = [numbers] * cameras
-    if len(numbers) > 4:
-        each = [numbers[4 * i : 4 * i + 4] for i in range(cameras)]
-    for crop in each:
-        inside = not crop or (crop[0] + crop[2] <= 1 and crop[1] + crop[3] <= 1)
-        if not inside or 0 in crop[2:]:
-            raise OptionError(f'camera_sync: parameter crop must lie in the image, not {crop}')
-    return each
+
+    def apart(self) -> float | None:
+        """Return seconds between the first camera's recent stamps and the nearest of the others."""
+        first, *others = [source.recent for source in self.inputs[:-1]]
+        if not others or not all((first, *others)):
+            return None
+        return max(min(abs(a - b) for a in first for b in other) for other in others) / SECOND
 
 
-def cut(crop: tuple[float, ...], height: int, width: int) -> tuple[slice, slice]:
-    """Return the rows and columns that a crop keeps."""
-    top, left = round(crop[0] * height), round(crop[1] * width)
-    return slice(top, top + round(crop[2] * height)), slice(left, left + round(crop[3] * width))
+def check_state(message: ArmState) -> None:
+    if not np.isfinite(np.asarray(message.proprio)).all():
+        raise ValueError(f'proprio must be finite, not {list(message.proprio)}')
+
+
+def best_effort(qos: QoSProfile) -> QoSProfile:
+    return QoSProfile(depth=qos.depth, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 def main() -> None:
