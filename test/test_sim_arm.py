@@ -54,6 +54,8 @@ class Graph:
         nodes.start('supervisor', ask_for_help__after_steps=0, steps=0, **supervisor)
         self.probe = probe
         self.action = ACTION
+        self.states: list[State] = []
+        self.observations: list[Observation] = []
         self.publisher = probe.publisher(Action, 'action', STREAM)
         self.steps = probe.record(Step, 'step', HISTORY)
         self.observations = probe.record(Observation, 'observation', HISTORY, self.act)
