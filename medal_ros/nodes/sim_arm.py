@@ -43,6 +43,7 @@ from medal_ros.options import option
 from medal_ros.robot.arm import Arm, Execution, Order
 from medal_ros.robot.gripper import GripperFilter
 from medal_ros.sim import TASKS, make, spaces_of
+from medal_ros.sim.task import Observation
 
 REPEAT = 1.0  # seconds without a step after which lockstep shows the same observation again
 RESET, STOP = object(), object()  # commands to the worker beside the messages
@@ -194,13 +195,18 @@ class SimArm(Node):
             self.world.reset()
             self.finish(self.arm.reset())
         elif (execution := self.arm.due(time.monotonic())) is not None:
-            if execution.source == 'script':
-                self.world.reset_arm(self.config.arm_reset_pose)
-            elif execution.source == 'policy' and self.begins_anew(execution):
-                execution = self.arm.hold(boundary=True)
-            else:
-                self.world.step(execution.action)
-            self.finish(execution)
+            self.perform(execution)
+
+    def perform(self, execution: Execution) -> None:
+        """Execute one step of the arm."""
+        seen = None
+        if execution.source == 'script':
+            self.world.reset_arm(self.config.arm_reset_pose)
+        elif execution.source == 'policy' and self.begins_anew(execution):
+            execution = self.arm.hold(boundary=True)
+        else:
+            seen, *_ = self.world.step(execution.action)
+        self.finish(execution, seen)
 
     def begins_anew(self, execution: Execution) -> bool:
         """Begin a segment if this is its first step; return whether the world now shows more."""
@@ -214,20 +220,18 @@ class SimArm(Node):
     def tick(self) -> None:
         """Hold if nothing was executed since the last tick, then show the next observation."""
         if not self.stepped:
-            hold = self.arm.hold()
-            self.world.step(hold.action)
-            self.finish(hold)
+            self.perform(self.arm.hold())
         due = self.deadline
         self.show()
         self.deadline = max(due + self.period, time.monotonic())
         self.execute_due()
 
-    def finish(self, execution: Execution) -> None:
-        """Say what was executed; in lockstep, show the result at once."""
+    def finish(self, execution: Execution, seen: Observation | None = None) -> None:
+        """Say what was executed; in lockstep, show the result, `seen` where it is, at once."""
         self.arm.executed(execution)
         self.stepped_at = time.monotonic()
         self.publish_step(execution)
-        self.view.draw(self.world)  # now, so that a person who takes over need not wait for it
+        self.view.draw(self.world, seen)  # now, so that who takes over need not wait for it
         self.stepped = True
         if not self.period:
             self.show()

@@ -51,9 +51,14 @@ class SimView:
         if snapshots:
             self.snapshots = node.create_publisher(UInt8MultiArray, 'sim/snapshot', STREAM)
 
-    def draw(self, world: TaskEnv) -> None:
-        """Render the world as it is now; call it where the world was made, after each change."""
-        self.seen = world.observe()
+    def draw(self, world: TaskEnv, seen: Observation | None = None) -> None:
+        """Keep the world as it looks now; call it where the world was made, after each change.
+
+        Args:
+            world: The world.
+            seen: Its present observation, where it was rendered already.
+        """
+        self.seen = seen or world.observe()
         if self.truth is not None:
             self.place = world.object_position()
         if self.snapshots is not None:
