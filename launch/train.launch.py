@@ -1,4 +1,7 @@
-"""Practise a task alone: ros2 launch medal_ros train.launch.py task:=tabletop_quick seed:=1."""
+"""Practise a task alone: ros2 launch medal_ros train.launch.py task:=tabletop_quick seed:=1.
+
+With robot:=franka on a real arm, behind its drivers (docs/hardware.md).
+"""
 
 from pathlib import Path
 
@@ -7,10 +10,14 @@ from launch.action import Action
 from launch.actions import LogInfo, OpaqueFunction
 
 from medal_ros.bringup import configure_from_texts, default_name, prepare, training
-from medal_ros.launching import declare, start, values
+from medal_ros.hardware import for_practice, load_laboratory, practice
+from medal_ros.launching import choice, declare, start, values
 from medal_ros.train import alone
 
-ARGUMENTS = ('task', 'preset', 'seed', 'steps', 'set', 'name', 'runs', 'namespace')
+ARGUMENTS = (
+    'task', 'preset', 'seed', 'steps', 'set', 'name', 'runs', 'robot', 'laboratory', 'drivers',
+    'rviz', 'namespace',
+)  # fmt: skip
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -19,8 +26,18 @@ def generate_launch_description() -> LaunchDescription:
 
 def bring_up(context: LaunchContext) -> list[Action]:
     given = values(context, ARGUMENTS)
-    config = configure_from_texts(given)
+    config, others = configure_from_texts(given), []
+    if choice(given, 'robot', ('sim', 'franka')) == 'franka':
+        from medal_ros.launching_franka import beside  # nobody else needs it
+
+        laboratory = load_laboratory(given['laboratory'])
+        config = for_practice(config, laboratory)
     with alone(given['namespace']):
         folder = prepare(config, Path(given['runs']), given['name'] or default_name(config))
-    nodes = start(training(config, folder), folder.path, given['namespace'])
-    return [*nodes, LogInfo(msg=f'the run is kept in {folder.path}')]
+    if given['robot'] == 'franka':
+        specs = practice(config, folder, laboratory)
+        others = beside(given, laboratory, folder.path)
+    else:
+        specs = training(config, folder)
+    nodes = start(specs, folder.path, given['namespace'])
+    return [*others, *nodes, LogInfo(msg=f'the run is kept in {folder.path}')]

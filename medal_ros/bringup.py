@@ -47,6 +47,13 @@ ARGUMENTS = {
     'set': ('', 'other keys, separated by spaces: key=value key=value'),
     'name': ('', 'name of the run; empty: made from task, seed and time'),
     'runs': ('runs', 'where runs are kept'),
+    'folder': ('', 'where demonstrations go; empty: demonstrations/TASK'),
+    'count': ('10', 'demonstrations of each direction'),
+    'teleop': ('joy', 'what drives: joy, a pad; none, whoever publishes teleop'),
+    'robot': ('sim', 'whose arm: sim, the stand-in, or franka'),
+    'laboratory': ('', 'YAML file about the Franka and its cameras; empty: the example'),
+    'drivers': ('true', 'whether to start the drivers of arm, gripper, cameras and joystick'),
+    'rviz': ('false', 'whether to show it all in RViz'),
     'run': ('', 'folder of the run to evaluate'),
     'checkpoint': ('last', 'last, best, all, or a number of steps'),
     'episodes': ('100', 'episodes of an evaluation'),
@@ -58,10 +65,11 @@ ARGUMENTS = {
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """One node: the executable `name` of this package, with its parameters."""
+    """One node: the executable `name` of this package, its parameters, and topics renamed."""
 
     name: str
     parameters: dict[str, Any] = field(default_factory=dict)
+    remappings: dict[str, str] = field(default_factory=dict)
 
     def parameters_file(self, folder: Path) -> Path:
         """Write the parameters as a ROS parameter file and return its path."""
@@ -86,22 +94,36 @@ def world(config: RunConfig, spaces: Spaces) -> list[NodeSpec]:
         'publish_truth': privileged,
     }
     sync = {'cameras': list(spaces.cameras), 'height': spaces.height, 'width': spaces.width}
-    names = {f.name for f in dataclasses.fields(SupervisorConfig)}
-    directed = {k: v for k, v in flatten(config).items() if k.split('.')[0] in names}
     return [
         NodeSpec('sim_arm', arm),
         NodeSpec('camera_sync', sync),
-        NodeSpec('supervisor', directed),
+        supervision(config),
         NodeSpec('operator'),
     ]
 
 
+def supervision(config: RunConfig) -> NodeSpec:
+    """Return the supervisor, whatever the world is."""
+    names = {f.name for f in dataclasses.fields(SupervisorConfig)}
+    directed = {k: v for k, v in flatten(config).items() if k.split('.')[0] in names}
+    return NodeSpec('supervisor', directed)
+
+
 def training(config: RunConfig, folder: RunFolder) -> list[NodeSpec]:
     """Return the nodes of a whole training run in the stand-in."""
-    spaces = spaces_of(config.task, config.pixels)
-    learning = flatten(node_config(config, folder))
-    names = ('policy_server', 'reward', 'trainer', 'evaluator')
-    return [*world(config, spaces), *(NodeSpec(name, learning) for name in names)]
+    nodes = world(config, spaces_of(config.task, config.pixels))
+    return [*nodes, *learning(config, folder), NodeSpec('evaluator', told(config, folder))]
+
+
+def learning(config: RunConfig, folder: RunFolder) -> list[NodeSpec]:
+    """Return the nodes that act and learn, whatever the world is."""
+    names = ('policy_server', 'reward', 'trainer')
+    return [NodeSpec(name, told(config, folder)) for name in names]
+
+
+def told(config: RunConfig, folder: RunFolder) -> dict[str, Any]:
+    """Return the parameters of every learning node."""
+    return flatten(node_config(config, folder))
 
 
 def evaluation(

@@ -75,6 +75,17 @@ def refuse_unknown(context: LaunchContext, names: Iterable[str]) -> None:
             raise OptionError(f'{this} has no argument {name!r}; {hint}')
 
 
+def choice(given: Mapping[str, str], name: str, allowed: Iterable[str]) -> str:
+    """Return a launch argument that must be one of a few words.
+
+    Raises:
+        OptionError: It is none of them.
+    """
+    if given[name] not in allowed:
+        raise OptionError(f'{name} must be one of {", ".join(allowed)}, not {given[name]!r}')
+    return given[name]
+
+
 def whole_number(given: Mapping[str, str], name: str) -> int:
     """Return a launch argument that must be a whole number.
 
@@ -114,6 +125,7 @@ def start(specs: Iterable[NodeSpec], folder: Path, namespace: str) -> list[Actio
             ],
             namespace=namespace,
             parameters=[str(spec.parameters_file(folder / 'parameters'))],
+            remappings=list(spec.remappings.items()),
             additional_env=environment(),
             output='screen',
             # Left to itself, launch kills a node that takes ten seconds to save a checkpoint.

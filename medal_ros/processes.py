@@ -45,6 +45,8 @@ class Processes:
             parameters = spec.parameters_file(folder / 'parameters')
             command = [sys.executable, '-m', 'medal_ros.nodes.start', spec.name, '--ros-args']
             command += ['-r', f'__ns:=/{namespace}', '--params-file', str(parameters)]
+            for name, topic in spec.remappings.items():
+                command += ['-r', f'{name}:={topic}']
             with open(logs / f'{spec.name}.log', 'ab') as log:
                 self.running[spec.name] = subprocess.Popen(
                     command,

@@ -21,7 +21,7 @@ digest() {
 dependencies() { digest requirements constraints.txt; }
 package() {
   dependencies
-  digest package.xml CMakeLists.txt cmake setup.py pyproject.toml msg srv config launch urdf
+  digest package.xml CMakeLists.txt cmake setup.py pyproject.toml msg srv config launch rviz urdf
 }
 done_before() { [ "$(cat "$venv/.$1" 2>/dev/null)" = "$("$1")" ]; }
 

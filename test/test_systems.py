@@ -1,6 +1,7 @@
 """Every node, parameter and argument that bringup and the launch files name exists."""
 
 import ast
+import dataclasses
 import inspect
 import re
 from importlib import import_module
@@ -12,7 +13,7 @@ import ros  # noqa: F401  a domain of its own
 import yaml
 from rclpy.node import Node
 
-from medal_ros import bringup, cli
+from medal_ros import bringup, cli, hardware
 from medal_ros.bringup import ARGUMENTS, NodeSpec, configure, configure_from_texts
 from medal_ros.config import presets, save_config
 from medal_ros.nodes.parameters import declare
@@ -23,6 +24,10 @@ from medal_ros.sim import TASKS
 ROOT = Path(__file__).parent.parent
 LAUNCH = {path.name: ast.parse(path.read_text()) for path in (ROOT / 'launch').glob('*.py')}
 COMMANDS = {'train.launch.py': 'train', 'sim.launch.py': 'sim', 'evaluate.launch.py': 'evaluate'}
+# Only `ros2 launch` can start the drivers of other packages.
+LAUNCHED_ONLY = {'franka.launch.py'}
+HARDWARE = {'robot', 'laboratory', 'drivers', 'rviz'}
+BY_HAND = {'teleop_keyboard'}  # in the terminal of whoever drives
 # Dotted keys of every kind, and a value of every type, that are not what a node has by itself.
 CHANGES = {
     'seed': 7,
@@ -43,8 +48,16 @@ def systems(folder: Path, task: str, preset: str) -> dict[str, list[NodeSpec]]:
     return {
         'training': bringup.training(config, RunFolder(folder)),
         'simulation': bringup.simulation(config),
+        **({'hardware': on_hardware(config, folder)} if task == 'cube_grasp' else {}),
         'evaluation': bringup.evaluation(folder, '500', 7),
     }
+
+
+def on_hardware(config, folder: Path) -> list[NodeSpec]:
+    stall = dataclasses.replace(config.ask_for_help, privileged=False)
+    config = dataclasses.replace(config, ask_for_help=stall)
+    nodes = hardware.practice(config, RunFolder(folder), hardware.load_laboratory())
+    return [*nodes, hardware.VIEW]
 
 
 @pytest.fixture(params=[(t, p) for t in TASKS for p in presets()], ids='-'.join)
@@ -69,10 +82,17 @@ def config_class(name: str) -> type | None:
 
 def test_every_node_exists_and_is_installed(specs):
     cmake = (ROOT / 'CMakeLists.txt').read_text()
-    installed = re.search(r'foreach\(node ([\w ]+)\)', cmake)[1].split()
-    assert {spec.name for _, spec in specs} == set(installed)
+    installed = set(re.search(r'foreach\(node ([\w\s]+)\)', cmake)[1].split())
+    assert {spec.name for _, spec in specs} <= installed
     for where, spec in specs:
         assert callable(node_module(spec.name).main), where
+
+
+def test_every_node_that_is_installed_is_part_of_a_system(tmp_path):
+    cmake = (ROOT / 'CMakeLists.txt').read_text()
+    installed = set(re.search(r'foreach\(node ([\w\s]+)\)', cmake)[1].split())
+    named = systems(tmp_path, 'cube_grasp', 'quickstart').values()
+    assert {spec.name for nodes in named for spec in nodes} == installed - BY_HAND
 
 
 def test_every_node_starts_where_a_signal_ends_it_quietly_while_it_imports():
@@ -142,7 +162,7 @@ def arguments(tree: ast.Module) -> tuple[str, ...]:
 
 
 def test_there_is_a_launch_file_for_each_system():
-    assert set(LAUNCH) == set(COMMANDS)
+    assert set(LAUNCH) == set(COMMANDS) | LAUNCHED_ONLY
 
 
 def test_every_launch_argument_is_described():
@@ -163,7 +183,7 @@ def test_a_launch_file_reads_only_what_it_declares(file):
     read |= {
         node.args[1].value
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'whole_number'
+        if isinstance(node, ast.Call) and getattr(node.func, 'id', '') in ('whole_number', 'choice')
     }
     assert read and read <= set(arguments(tree))
 
@@ -178,14 +198,14 @@ def test_everything_a_launch_file_imports_from_us_exists(file):
             assert {alias.name for alias in node.names} <= defined, node.module
 
 
-@pytest.mark.parametrize('file', LAUNCH)
+@pytest.mark.parametrize('file', COMMANDS)
 def test_command_line_and_launch_file_have_the_same_arguments_and_defaults(file):
     command = COMMANDS[file]
     given = ['run'] if command == 'evaluate' else []
     options = vars(cli.parser().parse_args([command, *given]))
     names = set(arguments(LAUNCH[file]))
     assert set(options) - names <= {'command', 'config'}
-    assert names - set(options) <= {'rate'}  # the command line has --set graph.rate
+    assert names - set(options) <= {'rate'} | HARDWARE  # the command line has --set graph.rate
     for name in names & set(options) - {'run'}:
         default = ARGUMENTS[name][0]
         # The command line leaves it to the configuration which preset nothing means.
@@ -216,7 +236,9 @@ def test_texts_of_launch_arguments_mean_what_options_of_the_command_line_mean():
 
 def test_the_table_of_arguments_in_the_documentation_is_that_of_the_code():
     text = (ROOT / 'docs' / 'launch.md').read_text()
-    columns = [arguments(LAUNCH[f'{name}.launch.py']) for name in ('train', 'sim', 'evaluate')]
+    columns = [
+        arguments(LAUNCH[f'{name}.launch.py']) for name in ('train', 'sim', 'evaluate', 'franka')
+    ]
     for name, (default, meaning) in ARGUMENTS.items():
         cells = [f'`{name}`', f'`{default}`' if default else '', meaning]
         cells += ['x' if name in column else '' for column in columns]
