@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -96,12 +97,8 @@ class PegInsert(PandaTask):
     ) -> None:
         super().__init__(render_mode, pixels, repeat)
         self._body = self.arm.model.body('peg').id
-        self._geoms = range(*self._geom_range())
+        self._geoms = np.flatnonzero(self.arm.model.geom_bodyid == self._body)
         self._joint = self.arm.model.joint('peg').qposadr[0]
-
-    def _geom_range(self) -> tuple[int, int]:
-        first = int(self.arm.model.body_geomadr[self._body])
-        return first, first + int(self.arm.model.body_geomnum[self._body])
 
     # -- the world ---------------------------------------------------------------------------
 
@@ -189,7 +186,7 @@ class PegInsert(PandaTask):
 
     def _insert(self, hand: Hand) -> Iterator[np.ndarray]:
         yield from self._grasp(hand)
-        yaw = lambda: self._carrying_yaw(SOCKET_YAW)  # noqa: E731
+        yaw = partial(self._carrying_yaw, SOCKET_YAW)
         over = np.array([*SOCKET, DEPTH + 0.02])
         yield from self._carry(hand, np.array([*SOCKET, ABOVE - GRASP]), 0.008, yaw)
         yield from self._carry(hand, over, 0.004, yaw, steps=25)
@@ -198,7 +195,7 @@ class PegInsert(PandaTask):
     def _take_out(self, hand: Hand) -> Iterator[np.ndarray]:
         spot, target = self._spot(hand.rng), hand.rng.uniform(-QUARTER / 2, QUARTER / 2)
         yield from self._grasp(hand)
-        yaw = lambda: self._carrying_yaw(target)  # noqa: E731
+        yaw = partial(self._carrying_yaw, target)
         yield from self._carry(hand, np.array([*spot, ABOVE - GRASP]), 0.015, yaw)
         yield from self._carry(hand, np.array([*spot, 0.002]), 0.006, yaw, steps=25)
 
