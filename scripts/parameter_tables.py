@@ -3,10 +3,13 @@
 from pathlib import Path
 
 from medal_ros.config import RunConfig, compress, expand, presets, read_yaml
-from medal_ros.nodes.camera_sync import CameraSyncConfig
 from medal_ros.nodes.sim_arm import SimArmConfig
+from medal_ros.nodes.teleop_joy import TeleopJoyConfig
+from medal_ros.nodes.teleop_keyboard import TeleopKeyboardConfig
 from medal_ros.options import table
 from medal_ros.resources import share
+from medal_ros.robot.cameras import CameraSyncConfig
+from medal_ros.robot.franka_control import FrankaArmConfig
 
 TARGET = Path(__file__).parent.parent / 'docs' / 'parameters.md'
 HEAD = """# Parameters
@@ -64,6 +67,12 @@ def text() -> str:
             markdown(CameraSyncConfig),
             '## sim_arm',
             markdown(SimArmConfig),
+            '## franka_arm',
+            markdown(FrankaArmConfig),
+            '## teleop_joy',
+            markdown(TeleopJoyConfig),
+            '## teleop_keyboard',
+            markdown(TeleopKeyboardConfig),
         ]
     )
 
