@@ -51,6 +51,7 @@ class CameraInput(message_filters.SimpleFilter):
         self.stamps, self.clock = stamps, clock
         self.stream, self.pace = Stream(), Pace()
         self.passed = 0
+        self.delays: list[int] = []  # from stamp to arrival, since `values` was last called
         self.recent: deque[int] = deque(maxlen=RECENT)
         self.subscriber = message_filters.Subscriber(node, kind, topic, qos_profile=qos)
         self.subscriber.registerCallback(self.take)
@@ -66,6 +67,7 @@ class CameraInput(message_filters.SimpleFilter):
             return
         stamp = nanoseconds(message.header.stamp)
         self.pace.take(stamp)
+        self.delays.append(now - stamp)
         if self.clock is not None and self.clock.take(stamp, now) and self.clock.foreign:
             self.node.get_logger().warning(self.complaint())
         if self.by_arrival():
@@ -100,6 +102,7 @@ class CameraInput(message_filters.SimpleFilter):
     def values(self) -> dict[str, object]:
         """Return what a description of the node says of this stream."""
         stream, pace = self.stream, self.pace
+        delays, self.delays = self.delays or [0], []
         found = {
             'rate': stream.rate(),
             'age': stream.age(),
@@ -107,7 +110,9 @@ class CameraInput(message_filters.SimpleFilter):
             'unmatched': stream.received - stream.used - stream.refused,
             'lost': pace.lost,
             'out of order': pace.disordered,
+            'delay mean': sum(delays) / len(delays) / SECOND,
+            'delay max': max(delays) / SECOND,
         }
         if self.clock is not None and self.clock.offset is not None:
-            found['stamps behind'] = self.clock.offset
+            found['clock offset'] = self.clock.offset
         return {f'{self.topic} {key}': value for key, value in found.items()}

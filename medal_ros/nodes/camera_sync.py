@@ -9,6 +9,7 @@ is refused with a warning, and counted.
 
 from __future__ import annotations
 
+import time
 import zlib
 
 import cv2
@@ -46,7 +47,8 @@ class CameraSync(Node):
         self.standstills = [Standstill(c.frozen_after) for _ in c.cameras]
         self.bridge = cv_bridge.CvBridge()
         self.published = self.withheld = self.sets = 0
-        self.ages: list[float] = []
+        self.ages: list[float] = []  # seconds, since `describe` was last called, as the next
+        self.conversions: list[float] = []
         self.before = [0] * (count + 1)
         self.publisher = self.create_publisher(Observation, 'observation', HISTORY)
         self.pairing = Pairing(c.fresh, c.oldest)
@@ -118,7 +120,9 @@ class CameraSync(Node):
 
     def publish(self, messages: tuple[Image, ...], arm: ArmState) -> None:
         """Publish an observation, unless one of the images cannot be read or is frozen."""
+        began = time.perf_counter()
         images = [self.prepare(i, message) for i, message in enumerate(messages)]
+        self.conversions.append(time.perf_counter() - began)
         if None in images:
             self.withheld += 1
             return
@@ -165,12 +169,15 @@ class CameraSync(Node):
 
     def describe(self) -> tuple[str, dict[str, object]]:
         words = [self.silent(), *self.foreign(), self.unsynchronised(), *self.frozen()]
-        ages, self.ages = self.ages, []
+        ages, self.ages = self.ages or [0.0], []
+        conversions, self.conversions = self.conversions or [0.0], []
         values = {
             'published': self.published,
             'withheld': self.withheld,
-            'image age mean': float(np.mean(ages)) if ages else 0.0,
-            'image age max': max(ages, default=0.0),
+            'image age mean': sum(ages) / len(ages),
+            'image age max': max(ages),
+            'conversion mean': sum(conversions) / len(conversions),
+            'conversion max': max(conversions),
         }
         if self.config.slop > 0:
             p = self.pairing

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from medal_ros.msg import Observation
+from medal_ros.learning.joiner import StepRecord
+from medal_ros.learning.replay import NO_REWARDS
+from medal_ros.msg import Observation, Step
 from medal_ros.nodes.images import array_from_image
-from medal_ros.spaces import Spaces
+from medal_ros.spaces import AGENTS, Spaces
 
 
 def frame_of(message: Observation, spaces: Spaces) -> tuple[np.ndarray, np.ndarray]:
@@ -34,3 +36,10 @@ def frame_of(message: Observation, spaces: Spaces) -> tuple[np.ndarray, np.ndarr
         )
     frame = images[0] if len(images) == 1 else np.concatenate(images, -1)
     return frame, proprio
+
+
+def record_of(message: Step) -> StepRecord:
+    """Return a step message as the record that replay is built from."""
+    m, action = message, np.array(message.action, np.float32)
+    rewards = tuple(m.task_rewards) if len(m.task_rewards) == len(AGENTS) else NO_REWARDS
+    return StepRecord(m.sequence, m.source, m.agent, action, m.boundary, rewards)

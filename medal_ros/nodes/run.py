@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -65,6 +66,12 @@ def run(factory: Callable[[], Node]) -> None:
     worker = getattr(node, 'worker', None)
     if worker is not None and worker.failed:
         raise SystemExit(1)
+
+
+def say(words: str) -> None:
+    """Print, for ROS has ended; a run is saved even if nobody listens any more."""
+    with suppress(OSError):
+        print(words, flush=True)
 
 
 def _take_signals() -> threading.Event:

@@ -9,32 +9,28 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-import numpy as np
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 from torch.utils.tensorboard import SummaryWriter
 
 from medal_ros.config import NodeConfig
-from medal_ros.learning.checkpoint import agent_tensors
 from medal_ros.learning.demonstrations import load_demonstrations
 from medal_ros.learning.device import choose_device
-from medal_ros.learning.joiner import StepRecord
 from medal_ros.learning.learner import Learner
 from medal_ros.learning.performance import be_nice, tune
-from medal_ros.learning.replay import NO_REWARDS, FrameStore
-from medal_ros.learning.weights import save_tensors
+from medal_ros.learning.replay import FrameStore
+from medal_ros.msg import Label, Observation, State, Step, Stored, Weights
 from medal_ros.msg import Learner as LearnerStatus
-from medal_ros.msg import Observation, State, Step, Stored, Weights
+from medal_ros.nodes.checkpoints import Checkpoints
 from medal_ros.nodes.diagnostics import Diagnostics
-from medal_ros.nodes.messages import frame_of
+from medal_ros.nodes.messages import frame_of, record_of
 from medal_ros.nodes.parameters import declare
 from medal_ros.nodes.qos import HISTORY, LATCHED, STREAM
-from medal_ros.nodes.run import run
-from medal_ros.nodes.weights import WeightsPublisher, WeightsReader, announcement
+from medal_ros.nodes.run import run, say
+from medal_ros.nodes.weights import WeightsPublisher, WeightsReader
 from medal_ros.nodes.worker import Worker
 from medal_ros.run_folder import RunFolder
 from medal_ros.spaces import AGENTS
@@ -58,7 +54,7 @@ class Trainer(Node):
         store = FrameStore(c.spaces, self.folder.replay_capacity(c.steps), self.folder.replay)
         device = choose_device(c.graph.device)
         self.learner = Learner(self.sides, c.spaces, demonstrations, store, c.seed, device)
-        self.folder.checkpoints.mkdir(parents=True, exist_ok=True)
+        self.checkpoints = Checkpoints(self, c, self.folder, self.learner)
         self.board = SummaryWriter(str(self.folder.tensorboard), filename_suffix='.learner')
         self.inbox: SimpleQueue[tuple[str, object]] = SimpleQueue()
         self.classifiers = WeightsReader(self, self.learner.classifiers, key='version')
@@ -70,7 +66,6 @@ class Trainer(Node):
         self.weights = WeightsPublisher(
             self, 'weights/policy', self.folder.weights, keep=4 * self.lag // self.every + 8
         )
-        self.checkpoint_publisher = self.create_publisher(Weights, 'weights/checkpoint', HISTORY)
         self.stored_publisher = self.create_publisher(Stored, 'stored', HISTORY)
         self.status_publisher = self.create_publisher(LearnerStatus, 'learner', LATCHED)
         for kind, topic, qos in (
@@ -78,6 +73,7 @@ class Trainer(Node):
             (Step, 'step', HISTORY),
             (Weights, 'weights/classifier', HISTORY),
             (State, 'state', STREAM),
+            (Label, 'label', HISTORY),
         ):
             self.create_subscription(
                 kind, topic, lambda m, topic=topic: self.inbox.put((topic, m)), qos
@@ -140,20 +136,14 @@ class Trainer(Node):
         resolved = self.learner.settle()
         if resolved is None:
             return False
+        self.checkpoints.driven(resolved.driven)
         if resolved.agent is not None:
-            counts = self.learner.replay.counts
-            self.stored_publisher.publish(
-                Stored(
-                    sequence=resolved.sequence + 1,
-                    forward=counts.forward,
-                    backward=counts.backward,
-                    frames=counts.frames,
-                )
-            )
+            counts = vars(self.learner.replay.counts)
+            self.stored_publisher.publish(Stored(sequence=resolved.sequence + 1, **counts))
             steps = self.learner.steps
             # The last one is saved when practice is over, with every update that was earned.
             if steps % self.config.evaluation.every == 0 and steps != self.config.steps:
-                self.save_policies(steps)
+                self.checkpoints.policies(steps)
         return True
 
     def learn(self, name: str) -> bool:
@@ -215,6 +205,10 @@ class Trainer(Node):
             self.classifiers.take(message)
         elif topic == 'state':
             self.ends_at = message if message.mode == 'done' else None
+            if message.mode == 'help':
+                joiner.interventions.asked_for_help(message.sequence)
+        elif topic == 'label':
+            joiner.interventions.judge(message.sequence, message.label)
 
     def publish_on_time(self) -> None:
         """Announce weights whenever a multiple of `publish_every` sequences is settled."""
@@ -235,31 +229,15 @@ class Trainer(Node):
         if self.learner.joiner.next < self.ends_at.sequence:
             return
         self.finished = True
-        self.save_policies(self.ends_at.steps)
+        self.checkpoints.policies(self.ends_at.steps)
         self.get_logger().info(f'practice is over: {self.learner.steps} steps are stored')
-
-    def save_policies(self, steps: int) -> None:
-        for name, agent in self.learner.agents.items():
-            path = self.folder.policy(name, steps)
-            written = save_tensors(agent.deployed.state_dict(), path)
-            version = steps // self.config.evaluation.every
-            message = announcement(self, name, version, self.learner.joiner.next, steps, written)
-            self.checkpoint_publisher.publish(message)
-
-    def save_training_state(self) -> None:
-        for name, agent in self.learner.agents.items():
-            save_tensors(agent_tensors(agent), self.folder.training_state(name))
-
-    def save_all(self) -> None:
-        self.learner.replay.store.flush()
-        self.save_training_state()
 
     # -- the executor thread -------------------------------------------------------------------
 
     def on_save_checkpoint(
         self, _: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
-        self.worker.ask(self.save_all)
+        self.worker.ask(self.checkpoints.everything)
         response.success = True
         response.message = f'saving to {self.folder.checkpoints}'
         return response
@@ -286,6 +264,8 @@ class Trainer(Node):
             'updates': learner.updates,
             'owed': learner.owed,
             'dropped': learner.dropped,
+            'driven': self.checkpoints.stretches,
+            'saved': self.checkpoints.saved,
         }
 
     def log(self, name: str, metrics: dict[str, float]) -> None:
@@ -297,28 +277,16 @@ class Trainer(Node):
         started = time.monotonic()
         self.worker.stop()
         self.receive(block=False)
-        while self.learner.settle() is not None:
-            pass
+        while (resolved := self.learner.settle()) is not None:
+            self.checkpoints.driven(resolved.driven)
+        self.checkpoints.driven(self.learner.joiner.interventions.close())
         self.learner.replay.store.flush()
         say(f'{self.learner.steps} steps are safe, saving the networks')
-        self.save_training_state()
+        self.checkpoints.training_state()
         self.weights.close()
         self.board.close()
         self.learner.replay.store.trim(self.learner.replay.counts)
         say(f'run saved in {time.monotonic() - started:.1f} s')
-
-
-def say(words: str) -> None:
-    """Print, for ROS has ended; a run is saved even if nobody listens any more."""
-    with suppress(OSError):
-        print(words, flush=True)
-
-
-def record_of(message: Step) -> StepRecord:
-    """Return a step message as the record that replay is built from."""
-    m, action = message, np.array(message.action, np.float32)
-    rewards = tuple(m.task_rewards) if len(m.task_rewards) == len(AGENTS) else NO_REWARDS
-    return StepRecord(m.sequence, m.source, m.agent, action, m.boundary, rewards)
 
 
 def main() -> None:
