@@ -27,6 +27,11 @@ class RunFolder:
         return self.path / 'demonstrations'
 
     @property
+    def interventions(self) -> Path:
+        """What a person drove during practice, in the format of demonstrations."""
+        return self.path / 'interventions'
+
+    @property
     def replay(self) -> Path:
         return self.path / 'replay'
 

@@ -19,6 +19,7 @@ from small import SPACES, agent_config, classifier_config
 from std_srvs.srv import Trigger
 
 from medal_ros.learning.classifier import Classifier
+from medal_ros.learning.demonstrations import load_demonstration
 from medal_ros.learning.policy import Policy
 from medal_ros.learning.weights import load_into, load_tensors, save_tensors
 from medal_ros.nodes.qos import HISTORY, LATCHED, STREAM
@@ -128,7 +129,7 @@ def test_the_store_holds_what_was_sent_and_nothing_that_is_doubtful(world):
     world.do(17, agent='', source='script', boundary=True)  # a reset of the arm: not refused
     world.do(18)
     world.do(18)  # said twice
-    world.do(19, source='teleop')  # a person's: not refused either
+    world.do(19, source='teleop')  # a person's: not refused either, and kept elsewhere
     world.do(20, action=world.actions[20][:1])
     world.do(21)  # observation 22 is of another camera
     world.do(22)
@@ -148,6 +149,11 @@ def test_the_store_holds_what_was_sent_and_nothing_that_is_doubtful(world):
     assert counts.frames == 11 + 5 * 2  # each of the five later steps stands alone
     world.stop()
     _check_store(world, expected)
+    (path,) = world.folder.interventions.iterdir()
+    driven = load_demonstration(path)
+    assert (path.name, driven.source) == ('forward_000.safetensors', 'intervention')
+    assert (driven.frames == world.frames[19:21]).all()
+    assert (driven.actions == world.actions[19:20]).all()
 
 
 def _check_store(world: World, expected: list[int]) -> None:

@@ -17,8 +17,9 @@ from torch import Tensor
 from medal_ros.learning.augment import random_shift
 from medal_ros.learning.cloning import Cloner
 from medal_ros.learning.config import AgentConfig
-from medal_ros.learning.demonstrations import Demonstration, as_replay
+from medal_ros.learning.demonstrations import Demonstration, add_steps, as_replay
 from medal_ros.learning.entropy import Temperature
+from medal_ros.learning.interventions import Stretch
 from medal_ros.learning.networks import CriticEnsemble
 from medal_ros.learning.policy import Policy
 from medal_ros.learning.replay import Batch, Replay, draw
@@ -81,6 +82,11 @@ class Agent:
     def noise(self) -> float:
         """Return the exploration noise of the moment (policies of form `noise`)."""
         return self.config.policy.noise(self.steps)
+
+    def add_demonstration(self, stretch: Stretch) -> None:
+        """Oversample and clone what a person drove in this agent's place, too."""
+        s = stretch
+        add_steps(self.demonstrations, self.name, s.frames, s.proprio, s.actions, s.task_rewards)
 
     def warm_up(self, check: Callable[[], None] = lambda: None) -> dict[str, float]:
         """Clone the demonstrations for `cloning.warm_up` steps before practice begins.

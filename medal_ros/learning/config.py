@@ -161,6 +161,12 @@ class AgentConfig:
     learning_rate: float = option(3e-4, 'Adam, all of the agent', source='workshop', low=0)
     batch: int = option(256, 'transitions in a batch', source='paper A.1', low=1)
     demonstrations: int = option(64, 'of them from demonstrations', source='paper A.1', low=0)
+    interventions: bool = option(
+        True,
+        'what a person drove in place of this agent joins its demonstrations, to be oversampled '
+        'and cloned; it is never a goal state of a classifier',
+        source='ours; HIL-SERL',
+    )
     utd: float = option(
         1.0,
         'critic steps for each stored step, followed by one actor step',

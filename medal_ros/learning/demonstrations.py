@@ -202,8 +202,32 @@ def as_replay(demonstrations: list[Demonstration], agent: str, spaces: Spaces) -
         if rewards is None:
             rewards = np.zeros((len(d), len(AGENTS)), np.float32)
             rewards[-1, AGENTS.index(d.direction)] = 1.0
-        for i, (frame, proprio) in enumerate(zip(d.frames, d.proprio, strict=True)):
-            replay.add_frame(frame, proprio)
-            if i < len(d):
-                replay.add_step(agent, d.actions[i], rewards[i])
+        add_steps(replay, agent, d.frames, d.proprio, d.actions, rewards)
     return replay
+
+
+def add_steps(
+    replay: Replay,
+    agent: str,
+    frames: np.ndarray,
+    proprio: np.ndarray,
+    actions: np.ndarray,
+    rewards: np.ndarray,
+) -> None:
+    """Append consecutive steps to a replay in memory, which grows where they do not fit.
+
+    Args:
+        replay: Where they go.
+        agent: Whose steps they are.
+        frames: `(steps + 1, height, width, channels)` uint8.
+        proprio: `(steps + 1, n)`.
+        actions: `(steps, m)`.
+        rewards: `(steps, 2)`, the task's own.
+    """
+    needed = replay.counts.frames + len(frames)
+    if needed > replay.store.capacity:
+        replay.store.grow(max(needed, 2 * replay.store.capacity))
+    for i, (frame, measured) in enumerate(zip(frames, proprio, strict=True)):
+        replay.add_frame(frame, measured)
+        if i < len(actions):
+            replay.add_step(agent, actions[i], rewards[i])

@@ -2,7 +2,8 @@
 
 A step is stored when a policy alone made it and both frames around it are there. Everything
 else (a lost message, two sources, a number that is not finite) is counted and left out, and a
-stored step never spans it.
+stored step never spans it. What a person alone drove never enters replay: it is handed out in
+stretches.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medal_ros.learning.interventions import Driven, Interventions, Stretch
 from medal_ros.learning.replay import NO_REWARDS, Replay
 from medal_ros.spaces import AGENTS
 
@@ -33,6 +35,7 @@ class Resolved(NamedTuple):
 
     sequence: int
     agent: str | None  # whose step was stored; None: no step to learn from
+    driven: tuple[Stretch, ...] = ()  # what a person drove before, if that is final now
 
 
 class StepJoiner:
@@ -40,10 +43,14 @@ class StepJoiner:
 
     Args:
         replay: Where they go; nothing else may write there.
+
+    Attributes:
+        interventions: Collects what a person drove; may be told of labels and calls for help.
     """
 
     def __init__(self, replay: Replay) -> None:
         self.replay = replay
+        self.interventions = Interventions()
         self.next = 0  # the first sequence number not settled yet
         self.refused = 0  # policy steps not stored
         self._observations: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -77,23 +84,43 @@ class StepJoiner:
             return None
         step, before = self._steps.pop(n, None), self._observations.pop(n, None)
         after = self._observations.get(n + 1)
-        agent = None
         doubtful = n in self._doubtful
+        agent = None
+        usable = not doubtful and self._usable(step, before, after)
         if step is not None and (step.source == 'policy' or doubtful):
-            if before and after and not doubtful and self._usable(step, before, after):
+            if usable and step.agent in AGENTS:
                 self._store(step, before, after)
                 agent = step.agent
             else:
                 self.refused += 1
+        driven = self._driven(step, before, after, usable)
         self._doubtful.discard(n)
         self.next = n + 1
-        return Resolved(n, agent)
+        return Resolved(n, agent, driven)
 
-    def _usable(self, step: StepRecord, before: tuple, after: tuple) -> bool:
+    def _driven(
+        self, step: StepRecord | None, before: tuple, after: tuple, usable: bool
+    ) -> tuple[Stretch, ...]:
+        """Tell what a person did from what a policy or a reset did."""
+        person, source = self.interventions, step.source if step is not None else ''
+        if source == 'policy' and step.agent in AGENTS:
+            return person.acted(step.sequence, step.agent)
+        if source == 'teleop' and usable:
+            return person.drove(
+                Driven(step.sequence, before, step.action, step.task_rewards, after)
+            )
+        if source == 'script':
+            person.reset()
+        else:
+            person.broke()
+        return ()
+
+    def _usable(self, step: StepRecord | None, before: tuple | None, after: tuple | None) -> bool:
+        if step is None or before is None or after is None or step.boundary:
+            return False
         numbers = step.action, before[1], after[1]
         finite = all(np.isfinite(x).all() for x in numbers)
-        fits = step.action.shape == self.replay.store.actions.shape[1:]
-        return finite and fits and not step.boundary and step.agent in AGENTS
+        return finite and step.action.shape == self.replay.store.actions.shape[1:]
 
     def _store(self, step: StepRecord, before: tuple, after: tuple) -> None:
         if self._tail != step.sequence:

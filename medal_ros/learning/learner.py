@@ -61,9 +61,18 @@ class Learner:
         return {name: agent.warm_up(check) for name, agent in self.agents.items()}
 
     def settle(self) -> Resolved | None:
-        """Store the next step if all of it has arrived, and credit its updates to its agent."""
+        """Store the next step if all of it has arrived, and credit its updates to its agent.
+
+        What a person drove before it joins the demonstrations of the agent whose place he took.
+        """
         resolved = self.joiner.settle()
-        if resolved is not None and resolved.agent is not None:
+        if resolved is None:
+            return None
+        for stretch in resolved.driven:
+            agent = self.agents.get(stretch.agent)
+            if agent is not None and agent.config.interventions:
+                agent.add_demonstration(stretch)
+        if resolved.agent is not None:
             self.credit(resolved.agent)
         return resolved
 

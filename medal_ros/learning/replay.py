@@ -71,6 +71,19 @@ class FrameStore:
             raise ValueError(f'{path} is not a replay store of {self.capacity} frames')
         return np.memmap(path, dtype, self.mode, shape=shape)
 
+    def grow(self, capacity: int) -> None:
+        """Make room for more frames in a store that is kept in memory."""
+
+        def grown(array: np.ndarray) -> np.ndarray:
+            larger = np.zeros((capacity, *array.shape[1:]), array.dtype)
+            larger[: len(array)] = array
+            return larger
+
+        for column in ('frames', 'proprio', 'actions', 'task_rewards'):
+            setattr(self, column, grown(getattr(self, column)))
+        self.steps = {name: grown(array) for name, array in self.steps.items()}
+        self.capacity = capacity
+
     def expect(self, indices: np.ndarray) -> None:
         """Tell the system that the transitions that begin at these frames are read next.
 
