@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from medal_ros.bench import commands as bench
+from medal_ros.demos import commands as demos
 from medal_ros.errors import UserError
 from medal_ros.options import parse_assignment
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a person's mistake ends with one sentence and status 2."""
-    options = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = parser().parse_args(demos.with_kind(words))
     try:
         status = options.command(options)
     except UserError as error:
@@ -57,12 +59,7 @@ def parser() -> argparse.ArgumentParser:
         '--starts', default='', help="start sets to measure on, e.g. id,ood (default: the task's)"
     )
 
-    demos = _command(commands, 'demos', _demos, 'record demonstrations by scripted expert')
-    demos.add_argument('--task', default='tabletop_quick')
-    demos.add_argument('--count', type=int, default=10, help='of each direction (default: 10)')
-    demos.add_argument('--seed', type=int, default=0)
-    demos.add_argument('--out', type=Path, help='default: demonstrations/TASK')
-
+    demos.add_commands(commands)
     sim = _command(commands, 'sim', _sim, 'run the stand-in alone, without a learner')
     _add_run_options(sim)
 
@@ -124,27 +121,6 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     o = options
     return evaluate(o.run, o.checkpoint, o.episodes, o.namespace, o.starts, o.policy)
-
-
-def _demos(options: argparse.Namespace) -> int:
-    from medal_ros.bringup import demonstration_counts, record_demonstrations
-    from medal_ros.options import OptionError
-    from medal_ros.sim import TASKS, make
-
-    folder = options.out or Path('demonstrations') / options.task
-    if options.task not in TASKS:
-        raise OptionError(f'there is no task {options.task!r}; there are {", ".join(TASKS)}')
-    if options.count < 1:
-        raise OptionError(f'--count must be at least 1, not {options.count}')
-    if not 0 <= options.seed < 2**31:
-        raise OptionError(f'--seed must be from 0 to {2**31 - 1}, not {options.seed}')
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise OptionError(f'{folder} is not an empty folder: choose another --out')
-    counts = demonstration_counts(options.task, options.count)
-    environment = make(options.task)
-    paths = record_demonstrations(environment, options.task, counts, options.seed, folder)
-    print(f'{len(paths)} demonstrations of {options.task} are in {folder}')
-    return 0
 
 
 def _sim(options: argparse.Namespace) -> int:

@@ -1,0 +1,1 @@
+"""Demonstrations at the command line: recorded, looked into, replayed, exchanged. No ROS import."""
