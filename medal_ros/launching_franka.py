@@ -6,12 +6,18 @@ need not be installed for the stand-in. docs/hardware.md says which they are.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from launch.action import Action
-from launch.actions import IncludeLaunchDescription, Shutdown
+from launch.actions import (
+    GroupAction,
+    IncludeLaunchDescription,
+    SetEnvironmentVariable,
+    Shutdown,
+)
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import Command, FindExecutable, PathJoinSubstitution
 from launch_ros.actions import Node
@@ -23,6 +29,7 @@ from medal_ros.launching import start
 from medal_ros.options import OptionError
 from medal_ros.resources import share
 
+PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 ROBOT = 'fr3'  # the one arm for which all names here and in config/franka are
 RATE = 100  # reports per second of joints and frames: three for every camera image
 
@@ -192,7 +199,7 @@ def gripper(d: DriversConfig) -> list[Action]:
 def camera_drivers(d: DriversConfig) -> list[Action]:
     """Return the driver of each RealSense camera whose serial number is known."""
     serials = {'wrist': d.wrist_serial, 'third': d.third_serial}
-    return [
+    drivers = [
         include(
             'realsense2_camera',
             'rs_launch.py',
@@ -207,6 +214,14 @@ def camera_drivers(d: DriversConfig) -> list[Action]:
         for name, serial in serials.items()
         if serial
     ]
+    return [GroupAction([*image_transport(), *drivers])] if drivers else []
+
+
+def image_transport() -> list[Action]:
+    """Return what gives Fast DDS room for whole images, unless its profiles are chosen already."""
+    if PROFILES in os.environ:
+        return []
+    return [SetEnvironmentVariable(PROFILES, str(share('config', 'fastdds', 'cameras.xml')))]
 
 
 def joystick(namespace: str) -> Action:

@@ -203,7 +203,7 @@ def test_a_device_clock_is_reported_and_matched_by_arrival_if_asked(replay):
     assert 'camera/wrist/image_raw: stamps are 3' in words
     assert 'not synchronised' not in words
     assert "s behind this machine's clock: matched by arrival instead" in words
-    assert values['camera/third/image_raw stamps behind'] == pytest.approx(3600, abs=60)
+    assert values['camera/third/image_raw clock offset'] == pytest.approx(3600, abs=60)
 
 
 def test_a_device_clock_matches_nothing_by_the_header(replay):
