@@ -34,6 +34,7 @@ from medal_ros import bringup
 from medal_ros.monitor import Monitor
 from medal_ros.nodes.qos import STREAM, TELEOP
 from medal_ros.processes import Processes
+from medal_ros.run_folder import RunFolder
 from medal_ros.sim import task_class
 from medal_ros.train import alone
 
@@ -120,7 +121,8 @@ def measure(options: argparse.Namespace, folder_of_runs: Path) -> Person:
     changes = {'graph.rate': options.rate, 'steps': 0, 'ask_for_help.after_steps': 0}
     config = bringup.configure(options.task, options.preset, changes=changes)
     print(f'{config.task}, {options.rate:g} steps/s, {options.times} presses', flush=True)
-    folder = bringup.prepare(config, folder_of_runs, 'takeover', say=lambda text: None)
+    folder = RunFolder(folder_of_runs / 'takeover')  # without a learner nobody needs what is in one
+    folder.path.mkdir()
     skipped = ('trainer', 'reward', 'evaluator', 'operator')
     nodes = [n for n in bringup.training(config, folder) if n.name not in skipped]
     with alone('takeover') as monitor:

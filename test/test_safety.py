@@ -97,6 +97,8 @@ def test_at_the_edge_what_is_executed_is_what_is_left_of_the_action():
     move = SafetyBox(CONFIG, 4).step(0.0, at(0.595, 0.0, 0.1), [1.0, 0.0, 0.0, -1.0])
     assert move.target.position == pytest.approx([0.6, 0.0, 0.1])
     assert move.action == pytest.approx([0.25, 0.0, 0.0, -1.0])
+    move = SafetyBox(CONFIG, 4).step(0.0, at(0.595, 0.0, 0.1), [1.0, 1.0, 0.0, -1.0])
+    assert move.target.position == pytest.approx([0.6, 0.02 / math.sqrt(2), 0.1]), 'not faster'
 
 
 def test_a_tool_that_sags_below_the_box_can_still_move_along_its_floor():
