@@ -21,6 +21,7 @@ from medal_ros.bringup import NodeSpec, learning, supervision
 from medal_ros.config import RunConfig, read_yaml
 from medal_ros.options import OptionError, build, flatten, option
 from medal_ros.resources import share
+from medal_ros.robot.cameras import CameraSyncConfig
 from medal_ros.robot.franka_config import check
 from medal_ros.robot.franka_control import FrankaArmConfig
 from medal_ros.run_folder import RunFolder
@@ -64,7 +65,7 @@ class Laboratory:
         drivers: For the launch file.
         arm: For franka_arm.
         cameras: Topics of the cameras, by their names.
-        sync: For camera_sync, which checks it itself.
+        sync: For camera_sync: dotted keys and values.
     """
 
     drivers: DriversConfig = field(default_factory=DriversConfig)
@@ -94,6 +95,7 @@ def load_laboratory(path: Path | str = '') -> Laboratory:
             raise OptionError(f'{path}: arm.{key} follows from the run: leave it out')
     arm = build(FrankaArmConfig, parts['arm'], f'{path}: key arm.')
     check(arm)
+    build(CameraSyncConfig, parts['camera_sync'], f'{path}: key camera_sync.')
     drivers = build(DriversConfig, parts['drivers'], f'{path}: key drivers.')
     return Laboratory(drivers, arm, parts['cameras'], parts['camera_sync'])
 
