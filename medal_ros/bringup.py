@@ -94,10 +94,15 @@ def world(config: RunConfig, spaces: Spaces) -> list[NodeSpec]:
         'publish_truth': privileged,
     }
     sync = {'cameras': list(spaces.cameras), 'height': spaces.height, 'width': spaces.width}
+    supervisor, c = supervision(config), config.ask_for_help
+    if privileged and not (c.workspace_low or c.workspace_high):
+        low, high = task_class(config.task).workspace()
+        supervisor.parameters['ask_for_help.workspace_low'] = low
+        supervisor.parameters['ask_for_help.workspace_high'] = high
     return [
         NodeSpec('sim_arm', arm),
         NodeSpec('camera_sync', sync),
-        supervision(config),
+        supervisor,
         NodeSpec('operator'),
     ]
 

@@ -164,3 +164,21 @@ def test_a_run_without_a_checkpoint_cannot_be_evaluated(run):
         path.unlink()
     with pytest.raises(OptionError, match='run holds no saved policy'):
         bringup.evaluation(run, 'all', 4)
+
+
+def test_the_supervisor_is_told_where_an_object_is_lost():
+    def bounds(task: str, **changes) -> tuple[list, list]:
+        changes = {k.replace('__', '.'): v for k, v in changes.items()}
+        nodes = bringup.simulation(configure(task, changes=changes))
+        told = next(node.parameters for node in nodes if node.name == 'supervisor')
+        return tuple(told[f'ask_for_help.workspace_{end}'] for end in ('low', 'high'))
+
+    low, high = bounds('cube_grasp', ask_for_help__privileged=True)
+    assert low == pytest.approx([0.32, -0.26, -0.085])  # 10 cm around the tool's box
+    assert high == pytest.approx([0.74, 0.26, 0.36])
+    assert bounds('cube_grasp', ask_for_help__privileged=False) == ([], []), (
+        'nobody knows without privilege'
+    )
+    assert bounds('tabletop_quick', ask_for_help__privileged=True) == ([], [])
+    own = {'ask_for_help__privileged': True, 'ask_for_help__workspace_high': [1.0]}
+    assert bounds('cube_grasp', **own) == ([], [1.0]), 'what the user says is left alone'

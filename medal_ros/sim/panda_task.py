@@ -19,6 +19,7 @@ SLOPE = math.radians(30)  # of the walls: what lies on one slides back to the gr
 WALL = 0.12  # length of a wall's slope
 SINK = 0.02  # how much of that length lies below the table
 THICK = 0.01  # half the thickness of a wall
+ROOM = 0.1  # metres around the tool's box in which an object is not lost: on a wall, it slides back
 
 
 def tray(low: np.ndarray, high: np.ndarray) -> str:
@@ -86,6 +87,11 @@ class PandaTask(TaskEnv):
         )
         self._rest = self.arm.inverse(self.rest, HOME, iterations=100)
         self.arm.put(self.rest, opening=1.0)
+
+    @classmethod
+    def workspace(cls) -> tuple[list[float], list[float]]:
+        """Return the tool's box, with room for what leans over the tray's walls."""
+        return (cls.low - ROOM).tolist(), (cls.high + ROOM).tolist()
 
     @abstractmethod
     def _world(self) -> str:

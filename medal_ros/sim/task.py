@@ -73,6 +73,14 @@ class TaskEnv(gym.Env):
         self.observation_space = gym.spaces.Dict({**images, 'proprio': proprio})
         self.action_space = gym.spaces.Box(-1.0, 1.0, (self.spaces.action,), np.float32)
 
+    @classmethod
+    def workspace(cls) -> tuple[list[float], list[float]]:
+        """Return the least and the greatest coordinates of an object that is not lost.
+
+        Empty lists, unless a task says otherwise: the object cannot leave.
+        """
+        return [], []
+
     @property
     def horizon(self) -> int:
         """Calls of `step` in one evaluation episode."""
