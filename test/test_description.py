@@ -14,6 +14,8 @@ pytest.importorskip('xacro', reason='xacro comes with ROS 2 from apt, or from Py
 import xacro
 from test_package import urdf_pose
 
+from medal_ros.hardware import load_laboratory
+
 URDF = Path(__file__).parent.parent / 'urdf'
 # Origins of an FR3's joints, from its public Denavit-Hartenberg parameters, and its home pose.
 ORIGINS = (
@@ -103,3 +105,11 @@ def test_the_stand_in_needs_no_other_package(monkeypatch):
     urdf = expanded(robot='sim')
     assert roots(urdf) == {'panda_link0'}
     assert urdf.find('joint/child[@link="medal_tool"]') is not None
+
+
+def test_the_default_home_is_in_the_default_box_and_points_down(franka):
+    arm = load_laboratory().arm
+    positions = dict(zip(arm.home.names, arm.home.joints, strict=True))
+    tool = urdf_pose(expanded(), arm.frames.tool, positions)
+    np.testing.assert_allclose(tool[:3, :3], np.diag([1, -1, -1]), atol=1e-3)
+    assert (tool[:3, 3] > arm.safety.low).all() and (tool[:3, 3] < arm.safety.high).all()

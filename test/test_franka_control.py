@@ -254,6 +254,17 @@ def test_an_arm_reset_to_anywhere_ends_in_the_box():
     assert np.linalg.norm(speeds, axis=1).max() <= 0.2 + 1e-6
 
 
+def test_an_arm_reset_ends_in_the_box_although_home_lies_outside(arm):
+    """Else nothing could be commanded from there."""
+    arm.practise([0, 0, 0, 0], mode='arm_reset')
+    arm.pose = Pose(np.array([0.31, 0.0, 0.44]), 0.0)  # where the joints end
+    arm.run(6.0)
+    np.testing.assert_allclose(arm.pose.position, [0.40, 0.0, 0.30], atol=1e-6)
+    assert [s.source for s in arm.steps()].count('script') == 1
+    arm.practise([1, 0, 0, -1])
+    assert [s.source for s in arm.steps()] == ['policy']
+
+
 def test_a_person_cuts_an_arm_reset_short(arm):
     control = arm.control
     sequence = arm.practise([0, 0, 0, 0], mode='arm_reset')

@@ -89,9 +89,8 @@ class HomeConfig:
         tuple(f'fr3_joint{i}' for i in range(1, JOINTS + 1)), 'of the joints'
     )
     joints: tuple[float, ...] = option(
-        (0.0, -pi / 4, 0.0, -3 * pi / 4, 0.0, pi / 2, pi / 4),
-        'where they go, rad',
-        source='crisp_py',
+        (0.0, -0.0737, 0.0, -2.31, 0.0, 2.2363, pi / 4),
+        'where they go, rad; by default a Robotiq at (0.5, 0, 0.22) m that points down',
     )
     speed: float = option(0.5, 'of the joint that moves farthest, rad/s', low=0.01, high=2.0)
     least_seconds: float = option(1.0, 'shortest motion', low=0.1)

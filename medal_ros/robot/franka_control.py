@@ -23,6 +23,7 @@ from medal_ros.robot.pose import Pose
 from medal_ros.robot.safety import Refused, SafetyBox, SafetyConfig
 
 SCRIPT_SPEED = 0.1  # of a scripted motion, metres per second
+NEAR = 0.005  # metres that are not worth a motion
 SETTLE = 0.5  # seconds that the arm may lag behind its target
 
 
@@ -33,7 +34,8 @@ class FrankaArmConfig(FrankaConfig):
     action: int = option(4, 'numbers of an action: 4, or 5 with yaw', choices=(4, 5))
     arm_reset_pose: str = option(
         'fixed',
-        'where an arm reset ends: the home pose, or anywhere in the box after it',
+        'where an arm reset ends: at the home pose, or where the box is nearest to it; or anywhere '
+        'in the box',
         choices=('fixed', 'random'),
     )
     rate: float = option(10.0, 'control steps per second', source='paper A.2', low=1, high=50)
@@ -213,11 +215,11 @@ class FrankaControl:
         if self._script == 'home':
             self._stream = TargetStream(self.measured.pose, 1.0 / self.config.rate, SCRIPT_SPEED)
             self._interrupted = False
-            if self.config.arm_reset_pose == 'random':
-                place = self._rng.uniform(self.box.low, self.box.high)
-                way = np.linalg.norm(place - self.measured.pose.position)
+            place = self._end_of_reset(self.measured.pose.position)
+            way = float(np.linalg.norm(place - self.measured.pose.position))
+            if way > NEAR:
                 self._stream.aim(now, Pose(place, self.config.safety.yaw))
-                self._script, self._arrives = 'move', now + float(way) / SCRIPT_SPEED + SETTLE
+                self._script, self._arrives = 'move', now + way / SCRIPT_SPEED + SETTLE
                 return False
         elif now < self._arrives:
             return False
@@ -226,6 +228,12 @@ class FrankaControl:
         self.mux.end_script()
         self.mux.executed('script', 0.0)
         return True
+
+    def _end_of_reset(self, home: np.ndarray) -> np.ndarray:
+        """Return where a reset ends: at home, or where the box is nearest; or anywhere in it."""
+        if self.config.arm_reset_pose == 'random':
+            return self._rng.uniform(self.box.low, self.box.high)
+        return np.clip(home, self.box.low, self.box.high)
 
     def _drive(self, now: float) -> None:
         """Do what the person asks, at once; the step of this observation becomes his."""
