@@ -54,10 +54,13 @@ class Operator(Node):
             self.ask(self.supervisor, self.on_reset_done)
 
     def on_reset_done(self, future: Future) -> None:
-        if future is self.future:
-            self.get_logger().info(f'the world is put back: {future.result().message}')
-            self.answered, self.answering = self.answering, None
-            self.waiting = ''
+        if future is not self.future:
+            return
+        answer = future.result()
+        self.get_logger().info(f'the world is put back: {answer.message}')
+        if answer.success:  # else the call for help is repeated: the arm may still need somebody
+            self.answered = self.answering
+        self.answering, self.waiting = None, ''
 
     def check_deadline(self) -> None:
         if self.answering is not None and time.monotonic() > self.deadline:
