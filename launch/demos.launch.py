@@ -10,8 +10,8 @@ from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import OpaqueFunction
 
-from medal_ros import hardware
 from medal_ros.bringup import configure_from_texts
+from medal_ros.hardware import load_laboratory, world
 from medal_ros.launching import choice, declare, scratch, start, values, whole_number
 from medal_ros.launching_franka import beside, joystick, truth
 from medal_ros.options import build
@@ -42,9 +42,9 @@ def bring_up(context: LaunchContext) -> list[Action]:
     recording = build(RecordingConfig, changes, 'argument')
     check(config, recording)
     others, folder = [], scratch()
-    if choice(given, 'robot', hardware.ROBOTS) == 'franka':  # whose nodes listen to a pad anyway
-        laboratory = hardware.load_laboratory(given['laboratory'])
-        specs = [*hardware.world(config, laboratory), *controls(config, recording, 'none')]
+    if choice(given, 'robot', ('sim', 'franka')) == 'franka':  # whose nodes listen to a pad anyway
+        laboratory = load_laboratory(given['laboratory'])
+        specs = [*world(config, laboratory), *controls(config, recording, 'none')]
         others = beside(given, laboratory, folder)
     else:
         specs = [*stand_in(config), *controls(config, recording, device)]

@@ -16,7 +16,7 @@ from medal_ros.config import RunConfig
 from medal_ros.monitor import Monitor
 from medal_ros.nodes.qos import LATCHED
 from medal_ros.options import OptionError, flatten
-from medal_ros.processes import Processes, ProcessFailed, environment
+from medal_ros.processes import Processes, ProcessFailed, die_with_parent, environment
 from medal_ros.robot.recording import Recorder, RecordingConfig
 from medal_ros.sim import spaces_of
 from medal_ros.train import STOP_SECONDS, Interruption, alone
@@ -133,7 +133,7 @@ def _keyboard(config: RunConfig, place: Path, namespace: str) -> subprocess.Pope
     command = [sys.executable, '-m', 'medal_ros.nodes.start', spec.name, '--ros-args']
     command += ['-r', f'__ns:=/{namespace}']
     command += ['--params-file', str(spec.parameters_file(place / 'parameters'))]
-    return subprocess.Popen(command, env=environment())
+    return subprocess.Popen(command, env=environment(), preexec_fn=die_with_parent)
 
 
 def _end(keyboard: subprocess.Popen | None) -> None:

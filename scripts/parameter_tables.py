@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from medal_ros.config import RunConfig, compress, expand, presets, read_yaml
+from medal_ros.nodes.demo_recorder import DemoRecorderConfig
+from medal_ros.nodes.demo_view import DemoViewConfig
 from medal_ros.nodes.sim_arm import SimArmConfig
 from medal_ros.nodes.teleop_joy import TeleopJoyConfig
 from medal_ros.nodes.teleop_keyboard import TeleopKeyboardConfig
@@ -73,6 +75,10 @@ def text() -> str:
             markdown(TeleopJoyConfig),
             '## teleop_keyboard',
             markdown(TeleopKeyboardConfig),
+            '## demo_recorder',
+            markdown(DemoRecorderConfig),
+            '## demo_view',
+            markdown(DemoViewConfig),
         ]
     )
 

@@ -27,11 +27,12 @@ from launch.launch_description_sources import (
 from launch.utilities import perform_substitutions
 from ros import wait_until
 
-from medal_ros import bringup, launching, train
+from medal_ros import bringup, launching, teleoperation, train
 from medal_ros.bringup import ARGUMENTS, configure
 from medal_ros.config import load_config, save_config
 from medal_ros.errors import UserError
 from medal_ros.options import unnest
+from medal_ros.robot.recording import RecordingConfig
 from medal_ros.run_folder import RunFolder
 from medal_ros.sim import TASKS
 
@@ -135,6 +136,10 @@ def test_descriptions_tell_which_tasks_and_presets_there_are():
         ('train.launch.py', 'name:=../x', "'../x' cannot be the name of a run"),
         ('train.launch.py', 'namespace:=a-b', "'a-b' cannot be a ROS namespace"),
         ('sim.launch.py', 'rate:=fast', "graph.rate must be a number .*, not 'fast'"),
+        ('demos.launch.py', 'count:=0', 'argument count must be a whole number from 1 to 999'),
+        ('demos.launch.py', 'teleop:=feet', "teleop must be one of joy, none, not 'feet'"),
+        ('demos.launch.py', 'task:=tabletop', 'tabletop shows an image of a goal that only'),
+        ('demos.launch.py', 'robot:=spot', "robot must be one of sim, franka, not 'spot'"),
         ('evaluate.launch.py', 'run:=nowhere', 'nowhere is not a run: it has no config.yaml'),
         ('evaluate.launch.py', 'run:=x episodes:=ten', "episodes must be a whole number, not 'te"),
     ],
@@ -181,6 +186,18 @@ def test_the_stand_in_is_what_bringup_says():
     expected = told(bringup.simulation(config))
     assert {name: parameters(command) for name, command in nodes.items()} == expected
     assert expected['sim_arm']['rate'] == 10
+
+
+def test_demonstrations_are_what_teleoperation_says():
+    given = ('task:=peg_insert', 'folder:=mine', 'count:=3', 'drivers:=false', 'seed:=4')
+    nodes = started('demos.launch.py', 6, *given)
+    config = configure('peg_insert', seed=4, changes=teleoperation.KEYS)
+    recording = RecordingConfig(task='peg_insert', folder='mine', count=3)
+    specs = teleoperation.stand_in(config) + teleoperation.controls(config, recording, 'joy')
+    expected = told(specs)
+    assert {name: parameters(command) for name, command in nodes.items()} == expected
+    assert expected['sim_arm']['arm_reset_pose'] == 'random' and 'operator' not in expected
+    assert expected['sim_arm']['rate'] == 10 and expected['teleop_joy']['action'] == 5
 
 
 def test_an_evaluation_is_what_bringup_says_and_leaves_the_run_alone(tmp_path):

@@ -19,7 +19,7 @@ from ros import NAMESPACE, Nodes, Probe, wait_until
 from sensor_msgs.msg import Joy
 from std_srvs.srv import Trigger
 
-from medal_ros.nodes.qos import HISTORY, TELEOP
+from medal_ros.nodes.qos import HISTORY, STREAM, TELEOP
 
 LB, START = 9, 6
 AT_REST = [0.0] * 6
@@ -189,7 +189,7 @@ def seat():
 
 def test_a_key_is_one_pulse_and_leaving_restores_the_terminal(seat):
     with Probe() as probe:
-        seen = probe.record(Teleop, 'teleop', TELEOP)
+        seen = probe.record(Teleop, 'teleop', STREAM)
         found = lambda: probe.node.count_publishers(f'{NAMESPACE}/teleop') > 0  # noqa: E731
         wait_until(found, 10.0, 'the topic teleop')
         seat.press('w')

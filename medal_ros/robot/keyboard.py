@@ -50,7 +50,9 @@ HELP = (
 class KeyboardConfig:
     """How keys become motion."""
 
-    pulse: float = option(0.1, 'seconds for which a key press moves the arm', low=0.02, high=1)
+    pulse: float = option(
+        0.06, 'seconds for which a key press moves the arm: one step at 10 Hz', low=0.02, high=1
+    )
     live_for: float = option(
         5.0, 'seconds without a key after which the keyboard is not live', low=0.5, high=60
     )
