@@ -112,6 +112,8 @@ def test_a_far_target_takes_longer_and_stop_stays():
     assert targets.at(0.5).position[0] == pytest.approx(0.15), 'a second at 0.3 m/s'
     targets.stop(0.5)
     assert targets.at(9.0).position[0] == pytest.approx(0.15)
+    targets.aim(10.0, at(0.15, yaw=-0.9))
+    assert targets.at(10.1).yaw == pytest.approx(-0.3), 'three radians a second'
 
 
 @pytest.mark.parametrize('bad', [at(math.nan), at(0.0, math.inf), Pose(np.zeros(2), 0.0)])

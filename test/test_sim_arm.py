@@ -132,6 +132,20 @@ def _check_driven(steps: list[Step], g: Graph) -> None:
     assert np.median(gaps[1:]) == pytest.approx(0.1, abs=0.03), 'by the clock, in lockstep too'
 
 
+def test_a_person_does_not_wait_for_the_next_tick(graph):
+    """At one step a second: pressed right after a step, he would wait for nearly a second."""
+    g = graph({'rate': 1.0})
+    person = Person(g.probe)
+    g.wait_for('policy', 2)
+    pressed = person.press([0.0, 0.5, 1.0])
+    driven = g.wait_for('teleop', 1)[-1]
+    assert time.monotonic() - pressed < 0.5
+    found = lambda: [o for o in g.observations if o.sequence == driven.sequence]  # noqa: E731
+    shown = wait_until(found, 5.0, 'the observation of his step')[0]
+    assert shown.header.stamp == driven.header.stamp, 'he acts on what is shown then'
+    person.release()
+
+
 def test_a_person_is_obeyed_in_a_pause_and_bad_actions_only_hold(graph):
     g = graph({'rate': 0.0})
     person = Person(g.probe)
