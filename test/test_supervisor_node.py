@@ -1,8 +1,8 @@
 """The supervisor as a real process: every service answers at once, in every state.
 
-The arm, its cameras and the people are messages of the test. Measured on two cores, 120 requests in
-each mode, seen from another process: median 1.6 ms, longest 20 ms; with twenty busy processes beside
-it on the same two cores: median 16 ms, longest 80 ms. `pytest -s` prints the figures.
+The arm, its cameras and the people are messages of the test. Measured on two cores, 120 requests
+in each mode, seen from another process: median 1.6 ms, longest 20 ms; with twenty busy processes
+on the same two cores: median 16 ms, longest 80 ms. `pytest -s` prints the figures.
 """
 
 from __future__ import annotations
