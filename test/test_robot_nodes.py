@@ -8,12 +8,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from medal_ros.msg import Action, Observation, State, Step
+from medal_ros.msg import Action, Observation, State, Step, Teleop
 from medal_ros.srv import SwitchPolicy
 from ros import Nodes, Probe, wait_until
 from std_srvs.srv import SetBool, Trigger
 
-from medal_ros.nodes.qos import HISTORY, STREAM
+from medal_ros.nodes.qos import HISTORY, STREAM, TELEOP
 
 SIZE = {'height': 48, 'width': 48}
 
@@ -232,3 +232,37 @@ def test_with_a_rate_the_arm_holds_when_nobody_acts(graph):
     wait_until(lambda: any(s.source == 'policy' for s in policy.steps[known:]), 5.0, 'an action')
     taken = sum(s.source == 'policy' for s in policy.steps)
     assert policy.states[-1].steps <= taken, 'holding is no step of a policy'
+
+
+def test_a_person_takes_over_from_the_policy_and_hands_back(graph):
+    """Arm and supervisor agree without asking each other; forward then starts afresh."""
+    start, _, probe = graph
+    policy = start(segment_steps=1000, ask_for_help__after_steps=0)
+    teleop = probe.publisher(Teleop, 'teleop', TELEOP, readers=2)
+    policy.wait_for_steps(5)
+    drive = Teleop(engaged=True, action=array('f', [0.5, 0.0, -1.0]))
+
+    def driven() -> list[Step]:
+        teleop.publish(drive)
+        return [s for s in policy.steps if s.source == 'teleop'][3:]
+
+    wait_until(driven, 10.0, 'steps of a person')
+    state = policy.wait_for_mode('intervention')
+    assert (state.interventions, state.segment) == (1, 0)
+    answer = probe.call(Trigger, 'reset_done')
+    assert (answer.success, answer.message) == (
+        True,
+        'practice goes on when the button of the teleoperation is let go',
+    )
+    assert policy.states[-1].mode == 'intervention'
+    teleop.publish(Teleop(engaged=False, action=array('f', [0.0, 0.0, -1.0])))
+    state = policy.wait_for_mode('practice')
+    assert (state.agent, state.segment, state.interventions) == ('forward', 1, 1)
+    policy.wait_for_steps(4)
+    sources = [s.source for s in policy.steps]
+    first, last = sources.index('teleop'), len(sources) - 1 - sources[::-1].index('teleop')
+    after = sources.index('policy', first)
+    assert set(sources[:first]) == set(sources[after:]) == {'policy'}
+    assert last < after and set(sources[last + 1 : after]) <= {'hold'}, 'until he lets go'
+    assert (policy.steps[after].agent, policy.steps[after].segment) == ('forward', 1)
+    assert [s.sequence for s in policy.steps] == list(range(len(sources)))
