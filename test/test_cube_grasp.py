@@ -6,10 +6,9 @@ import pytest
 from medal_ros.sim import panda
 from medal_ros.sim.cube_grasp import HALF, HIGH, LIFTED, LOW, REST, CubeGrasp
 from medal_ros.sim.demonstrations import record
-from medal_ros.sim.panda_task import MAX_STEP
+from medal_ros.sim.panda_task import MAX_STEP, REACH
 
 FINGERTIP = 0.010  # metres that a fingertip lies below the tool
-EDGE = 0.10  # metres beyond the tool's box that a wall reaches
 BLACK = np.zeros((100, 100, 3), np.uint8)
 
 
@@ -130,8 +129,8 @@ def test_random_saturated_actions_break_nothing(env, press):
     assert sum(warning.number for warning in env.arm.data.warning) == 0
     assert min(lowest) > -0.001
     assert max(leaning) < -np.cos(np.radians(10))  # the tool points down throughout
-    assert (np.min(places, axis=0)[:2] > LOW[:2] - EDGE).all()
-    assert (np.max(places, axis=0)[:2] < HIGH[:2] + EDGE).all()
+    assert (np.min(places, axis=0)[:2] > LOW[:2] - REACH).all()
+    assert (np.max(places, axis=0)[:2] < HIGH[:2] + REACH).all()
 
 
 @pytest.mark.parametrize('side', [(-1, 0), (1, 0), (0, -1), (0, 1), (1, 1)])
@@ -144,6 +143,20 @@ def test_a_cube_on_a_wall_slides_back_to_where_it_can_be_grasped(env, side):
     assert env.object_position()[2] == pytest.approx(HALF, abs=0.002)
     run(env, 'forward')
     assert env.succeeded()
+
+
+@pytest.mark.parametrize('side', [(-1, 0), (1, 0), (0, -1), (0, 1), (1, 1)])
+def test_a_cube_that_is_thrown_comes_back(env, side):
+    middle, half = (LOW + HIGH)[:2] / 2, (HIGH - LOW)[:2] / 2
+    put(env, REST, middle + side * half)
+    env.arm.data.qpos[env._cube_joint + 2] = HIGH[2]
+    start = env.arm.model.joint('cube').dofadr[0]
+    env.arm.data.qvel[start : start + 2] = np.array(side) * 1.5  # the arm's tool makes 0.2
+    for _ in range(25):
+        env._stay(1, closed=False)
+        assert (np.abs(env.object_position()[:2] - middle) < half + REACH).all()
+    assert (np.abs(env.object_position()[:2] - middle) < half).all()
+    assert env.object_position()[2] == pytest.approx(HALF, abs=0.002)
 
 
 def test_success_needs_height_and_both_fingers(env):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from medal_ros.sim.panda_task import MAX_TURN
+from medal_ros.sim.panda_task import MAX_TURN, REACH
 from medal_ros.sim.peg_insert import (
     CLEAR,
     GRASP,
@@ -212,8 +212,8 @@ def test_random_saturated_actions_break_nothing(env, press):
     assert sum(warning.number for warning in env.arm.data.warning) == 0
     assert min(lowest) > -0.001
     assert max(leaning) < -np.cos(np.radians(15))
-    assert (np.min(places, axis=0)[:2] > LOW[:2] - 0.1).all()
-    assert (np.max(places, axis=0)[:2] < HIGH[:2] + 0.1).all()
+    assert (np.min(places, axis=0)[:2] > LOW[:2] - REACH).all()
+    assert (np.max(places, axis=0)[:2] < HIGH[:2] + REACH).all()
     env.reset_arm('random')
     run(env, 'forward')
     assert env.succeeded()

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from medal_ros.sim.hand import Hand
-from medal_ros.sim.panda_task import PandaTask, tray
+from medal_ros.sim.panda_task import WALL, PandaTask, fence, tray
 from medal_ros.sim.scene import camera
 from medal_ros.spaces import Spaces
 
@@ -57,7 +57,7 @@ class CubeGrasp(PandaTask):
 
     def _world(self) -> str:
         eye = camera('third', (1.30, 0, 0.52), (0.52, 0, 0.115), up=(0, 0, 1), fovy=31)
-        return f'''{tray(LOW, HIGH)}{eye}
+        return f'''{tray(LOW, HIGH, WALL)}{fence(LOW, HIGH)}{eye}
       <body name="cube" pos=".5 0 {HALF}">
         <freejoint name="cube"/>
         <geom name="cube" type="box" size="{HALF} {HALF} {HALF}" mass=".05" rgba=".85 .12 .1 1"

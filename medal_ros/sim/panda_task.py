@@ -16,18 +16,21 @@ from medal_ros.sim.task import Observation, Snapshot, TaskEnv
 MAX_STEP = 0.02  # metres that one action moves the tool at most
 MAX_TURN = 0.2  # radians that one action turns it at most
 SLOPE = math.radians(30)  # of the walls: what lies on one slides back to the gripper's reach
-WALL = 0.12  # length of a wall's slope
+WALL = 0.15  # length of a slope below a fence: a cube has room between that and a finger
 SINK = 0.02  # how much of that length lies below the table
 THICK = 0.01  # half the thickness of a wall
+REACH = (WALL - SINK) * math.cos(SLOPE)  # of such a wall beyond the tool's box
+RIM = (WALL - SINK) * math.sin(SLOPE)  # its height
+SLIPPERY = 'priority="1" friction=".1 .005 .0001" solref=".004 1"'
 ROOM = 0.1  # metres around the tool's box in which an object is not lost: on a wall, it slides back
 
 
-def tray(low: np.ndarray, high: np.ndarray) -> str:
+def tray(low: np.ndarray, high: np.ndarray, wall: float = 0.12) -> str:
     """Return a tray's sloped, slippery walls, whose feet are the edges of the tool's box."""
-    return ''.join(_wall(low, high, axis, sign) for axis in (0, 1) for sign in (-1, 1))
+    return ''.join(_wall(low, high, wall, axis, sign) for axis in (0, 1) for sign in (-1, 1))
 
 
-def _wall(low: np.ndarray, high: np.ndarray, axis: int, sign: int) -> str:
+def _wall(low: np.ndarray, high: np.ndarray, wall: float, axis: int, sign: int) -> str:
     outward = np.zeros(3)
     outward[axis] = sign
     up = np.array([0.0, 0.0, 1.0])
@@ -35,14 +38,26 @@ def _wall(low: np.ndarray, high: np.ndarray, axis: int, sign: int) -> str:
     uphill = math.sin(SLOPE) * up + math.cos(SLOPE) * outward
     centre = (low + high) / 2 * [1, 1, 0]
     centre[axis] = (high if sign > 0 else low)[axis]
-    centre += (WALL / 2 - SINK) * uphill - THICK * normal
+    centre += (wall / 2 - SINK) * uphill - THICK * normal
     size = np.full(3, THICK)
-    size[axis], size[1 - axis] = WALL / 2, (high - low)[1 - axis] / 2 + 0.8 * WALL
+    size[axis], size[1 - axis] = wall / 2, (high - low)[1 - axis] / 2 + 0.8 * wall
     place, tilt, box = (' '.join(f'{v:.6g}' for v in vector) for vector in (centre, normal, size))
-    return (
-        f'<geom type="box" pos="{place}" zaxis="{tilt}" size="{box}" rgba=".45 .5 .55 1" '
-        'priority="1" friction=".1 .005 .0001" solref=".004 1"/>'
-    )
+    shape = f'type="box" pos="{place}" zaxis="{tilt}" size="{box}"'
+    return f'<geom {shape} rgba=".45 .5 .55 1" {SLIPPERY}/>'
+
+
+def fence(low: np.ndarray, high: np.ndarray) -> str:
+    """Return what nobody sees: upright walls on the rim, for what the arm throws or pushes out."""
+    walls = ''
+    for axis in (0, 1):
+        for sign in (-1, 1):
+            centre = [*((low + high) / 2)[:2], RIM + 0.27]
+            centre[axis] = (high if sign > 0 else low)[axis] + sign * (REACH + 2 * THICK)
+            size = [0.5, 0.5, 0.3]
+            size[axis] = 2 * THICK
+            place, box = (' '.join(f'{v:.6g}' for v in vector) for vector in (centre, size))
+            walls += f'<geom type="box" pos="{place}" size="{box}" rgba="0 0 0 0" {SLIPPERY}/>'
+    return walls
 
 
 class PandaTask(TaskEnv):

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from medal_ros.sim.hand import Hand
-from medal_ros.sim.panda_task import PandaTask, tray
+from medal_ros.sim.panda_task import WALL, PandaTask, fence, tray
 from medal_ros.sim.scene import camera
 from medal_ros.spaces import Spaces
 
@@ -104,7 +104,7 @@ class PegInsert(PandaTask):
 
     def _world(self) -> str:
         eye = camera('third', (1.30, 0, 0.52), (0.52, 0, 0.115), up=(0, 0, 1), fovy=31)
-        return tray(LOW, HIGH) + _socket() + _peg() + eye
+        return tray(LOW, HIGH, WALL) + fence(LOW, HIGH) + _socket() + _peg() + eye
 
     def _place(self, done: bool) -> None:
         self.arm.restart()
