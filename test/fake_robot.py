@@ -160,8 +160,8 @@ class FakeRobot(Node):
         self.target = np.array([p.x, p.y, p.z])
         self.target_quaternion = (q.x, q.y, q.z, q.w)
         self.targets.append((time.monotonic(), self.target, message.header.frame_id))
-        if not self.asked or self.asked[-1] != 'target':
-            self.asked.append('target')
+        if IMPEDANCE not in self.active and self.asked[-1:] != ['target']:
+            self.asked.append('target')  # made the target before the controller runs
 
     def on_switch(
         self, request: SwitchController.Request, response: SwitchController.Response

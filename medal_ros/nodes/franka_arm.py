@@ -51,7 +51,7 @@ class FrankaArm(Node):
         self.stamp = self.get_clock().now().to_msg()  # of the observation that waits for its step
         self.told, self.state = '', ''
         self.frames, self.gripper = Frames(self, c), Gripper(self, c.gripper)
-        self.clients = Clients(self, c, self.publish_present_pose, self.control.guard.answer)
+        self.requests = Clients(self, c, self.publish_present_pose, self.control.guard.answer)
         # One publisher, of this node alone: the controller ignores its target when it has more.
         self.targets = self.create_publisher(PoseStamped, c.topics.target_pose, QoSProfile(depth=1))
         self.steps = self.create_publisher(Step, 'step', HISTORY)
@@ -108,10 +108,10 @@ class FrankaArm(Node):
             guard.see(deserialize_message(self.newest, self.RobotState).robot_mode, now)
             self.newest = None
         if (ask := guard.tick(now)) is not None:
-            self.clients.ask(ask)
-        self.clients.poll()
+            self.requests.ask(ask)
+        self.requests.poll()
         if guard.state != 'homing':
-            self.clients.cancel()  # whatever else has happened, the joints move no longer
+            self.requests.cancel()  # whatever else has happened, the joints move no longer
         self.publish_target()
         self.tell()
 
@@ -149,11 +149,21 @@ class FrankaArm(Node):
 
     def publish_present_pose(self) -> str:
         """Make the present pose the target, however the tool is turned; return why not."""
+        if rivals := self.rivals():
+            return rivals
         seen: Seen | None = self.frames.look_up()
         if seen is None or not np.isfinite([*seen.position, *seen.quaternion]).all():
             return self.frames.describe() or 'the measured pose is not finite'
         self.send(seen.position, seen.quaternion)
         return ''
+
+    def rivals(self) -> str:
+        """Return that others publish the target too, in words; empty where nobody does."""
+        topic = self.config.topics.target_pose
+        others = self.count_publishers(topic) - 1
+        if others < 1:
+            return ''
+        return f'{others} more publish {topic}: the controller ignores it until they are gone'
 
     def send(self, position: np.ndarray, quaternion: tuple[float, ...]) -> None:
         message = PoseStamped()
@@ -185,10 +195,10 @@ class FrankaArm(Node):
         guard = self.control.guard
         if guard.state != self.state:
             self.state = guard.state
-            log = self.get_logger()
-            (log.info if guard.state == 'ready' else log.warning)(
-                f'{guard.state}{": " if guard.reason else ""}{guard.reason}'
-            )
+            if guard.state == 'ready':
+                self.get_logger().info('ready')
+            else:
+                self.get_logger().warning(f'{guard.state}: {guard.reason}')
         words = guard.reason if guard.state in WAITING else self.control.refusal
         if words != self.told:
             self.told = words
@@ -200,7 +210,8 @@ class FrankaArm(Node):
 
     def describe(self) -> tuple[str, dict[str, object]]:
         control = self.control
-        words = control.waits_for() or self.frames.describe() or self.gripper.describe()
+        words = control.waits_for() or self.rivals()
+        words = words or self.frames.describe() or self.gripper.describe()
         guard = control.guard
         return words, {
             'state': guard.state,
