@@ -120,7 +120,8 @@ class FrankaArm(Node):
         now = time.monotonic()
         shown = self.control.tick(self.measure(), now)
         self.publish_steps()
-        self.gripper.command(self.control.closed)
+        if self.control.guard.state in ('ready', 'homing'):  # a stopped arm keeps what it holds
+            self.gripper.command(self.control.closed)
         if not shown:
             return
         self.stamp = self.get_clock().now().to_msg()
