@@ -103,8 +103,8 @@ class Person:
 
     def must(self, condition: Callable[[], bool], what: str) -> None:
         if not self.monitor.wait_for(condition, PATIENCE):
-            newest = self.monitor.newest.get('state')
-            raise SystemExit(f'no {what} within {PATIENCE:g} s; the state is {newest}')
+            words = [f'{name} {h.message}' for name, h in self.monitor.health.items()]
+            raise SystemExit(f'no {what} within {PATIENCE:g} s; {"; ".join(words)}')
 
     def report(self) -> str:
         lines = [f'  {"ms":44}{"p50":>8}{"p99":>8}{"max":>8}']
@@ -113,6 +113,7 @@ class Person:
         for name, values in rows.items():
             figures = 1000 * np.percentile(values or [np.nan], (50, 99, 100))
             lines.append(f'  {name:44}' + ''.join(f'{figure:8.2f}' for figure in figures))
+        lines[0] = f'{lines[0]}   of {len(self.executed)} presses'
         return '\n'.join([*lines, f'  steps of a policy while a person drove: {self.strays}'])
 
 
@@ -137,6 +138,7 @@ def measure(options: argparse.Namespace, folder_of_runs: Path) -> Person:
                 processes.check()
         finally:
             processes.stop(60.0)
+            print(person.report())  # of a run that was broken off, too
         del kept
     return person
 
@@ -154,7 +156,6 @@ def main() -> None:
     print(machine())
     with tempfile.TemporaryDirectory(prefix='medal_') as place:
         person = measure(options, Path(place))
-    print(person.report())
     late = 1000 * np.percentile(person.executed, 99) > ALLOWED
     if late or person.strays:
         raise SystemExit(f'more than {ALLOWED:g} ms at p99, or a policy moved the arm: see above')
