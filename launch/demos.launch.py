@@ -11,7 +11,7 @@ from launch.action import Action
 from launch.actions import OpaqueFunction
 
 from medal_ros.bringup import configure_from_texts
-from medal_ros.hardware import load_laboratory, world
+from medal_ros.hardware import PRESET, load_laboratory, world
 from medal_ros.launching import choice, declare, scratch, start, values, whole_number
 from medal_ros.launching_franka import beside, joystick, truth
 from medal_ros.options import build
@@ -32,8 +32,10 @@ def generate_launch_description() -> LaunchDescription:
 def bring_up(context: LaunchContext) -> list[Action]:
     given = values(context, ARGUMENTS)
     device = choice(given, 'teleop', ('joy', 'none'))
+    franka = choice(given, 'robot', ('sim', 'franka')) == 'franka'
     keys = ' '.join(f'{key}={value}' for key, value in KEYS.items())
-    config = configure_from_texts({**given, 'set': f'{keys} {given["set"]}'})
+    asked = {**given, 'set': f'{keys} {given["set"]}'}
+    config = configure_from_texts(asked, PRESET if franka else None)
     changes = {
         'task': config.task,
         'folder': given['folder'] or f'demonstrations/{config.task}',
@@ -42,7 +44,7 @@ def bring_up(context: LaunchContext) -> list[Action]:
     recording = build(RecordingConfig, changes, 'argument')
     check(config, recording)
     others, folder = [], scratch()
-    if choice(given, 'robot', ('sim', 'franka')) == 'franka':  # whose nodes listen to a pad anyway
+    if franka:  # whose nodes listen to a pad anyway
         laboratory = load_laboratory(given['laboratory'])
         specs = [*world(config, laboratory), *controls(config, recording, 'none')]
         others = beside(given, laboratory, folder)

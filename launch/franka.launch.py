@@ -5,7 +5,7 @@ from launch.action import Action
 from launch.actions import OpaqueFunction
 
 from medal_ros.bringup import configure_from_texts
-from medal_ros.hardware import load_laboratory, world
+from medal_ros.hardware import PRESET, load_laboratory, world
 from medal_ros.launching import declare, scratch, start, values
 from medal_ros.launching_franka import beside
 from medal_ros.train import alone
@@ -22,7 +22,7 @@ def generate_launch_description() -> LaunchDescription:
 def bring_up(context: LaunchContext) -> list[Action]:
     given = values(context, ARGUMENTS)
     laboratory = load_laboratory(given['laboratory'])
-    specs = world(configure_from_texts(given), laboratory)
+    specs = world(configure_from_texts(given, PRESET), laboratory)
     folder = scratch()
     with alone(given['namespace']):
         others = beside(given, laboratory, folder)

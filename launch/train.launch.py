@@ -10,7 +10,7 @@ from launch.action import Action
 from launch.actions import LogInfo, OpaqueFunction
 
 from medal_ros.bringup import configure_from_texts, default_name, prepare, training
-from medal_ros.hardware import for_practice, load_laboratory, practice
+from medal_ros.hardware import PRESET, for_practice, load_laboratory, practice
 from medal_ros.launching import choice, declare, start, values
 from medal_ros.train import alone
 
@@ -26,15 +26,16 @@ def generate_launch_description() -> LaunchDescription:
 
 def bring_up(context: LaunchContext) -> list[Action]:
     given = values(context, ARGUMENTS)
-    config, others = configure_from_texts(given), []
-    if choice(given, 'robot', ('sim', 'franka')) == 'franka':
+    franka = choice(given, 'robot', ('sim', 'franka')) == 'franka'
+    config, others = configure_from_texts(given, PRESET if franka else None), []
+    if franka:
         from medal_ros.launching_franka import beside  # nobody else needs it
 
         laboratory = load_laboratory(given['laboratory'])
         config = for_practice(config, laboratory)
     with alone(given['namespace']):
         folder = prepare(config, Path(given['runs']), given['name'] or default_name(config))
-    if given['robot'] == 'franka':
+    if franka:
         specs = practice(config, folder, laboratory)
         others = beside(given, laboratory, folder.path)
     else:

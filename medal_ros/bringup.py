@@ -40,7 +40,10 @@ from medal_ros.spaces import AGENTS, Spaces
 # Launch arguments: name, default, description. An empty default leaves the preset's value.
 ARGUMENTS = {
     'task': ('', 'what is practised; empty: the preset says'),
-    'preset': ('', "where every other value comes from; empty: the task's own, or quickstart"),
+    'preset': (
+        '',
+        "where other values come from; empty: franka on a robot, else the task's own",
+    ),
     'seed': ('', 'seeds everything that is drawn'),
     'steps': ('', 'policy steps of the run'),
     'rate': ('', 'control steps per second; 0: lockstep, as fast as it goes'),
@@ -273,8 +276,12 @@ def preset_of(task: str | None) -> str:
     return task if task in presets() else 'quickstart'
 
 
-def configure_from_texts(given: Mapping[str, str]) -> RunConfig:
+def configure_from_texts(given: Mapping[str, str], otherwise: str | None = None) -> RunConfig:
     """Return the configuration that launch arguments ask for; each value is read as YAML.
+
+    Args:
+        given: The arguments.
+        otherwise: The preset where none is named; None: the task's own, or quickstart.
 
     Raises:
         OptionError: An unknown task, preset or key, or a value that is not allowed.
@@ -283,7 +290,8 @@ def configure_from_texts(given: Mapping[str, str]) -> RunConfig:
     for name, key in (('seed', 'seed'), ('steps', 'steps'), ('rate', 'graph.rate')):
         if given.get(name):
             changes[key] = parse_assignment(f'{key}={given[name]}')[1]
-    return configure(given.get('task') or None, given.get('preset') or None, changes=changes)
+    preset = given.get('preset') or otherwise
+    return configure(given.get('task') or None, preset, changes=changes)
 
 
 def default_name(config: RunConfig) -> str:

@@ -29,6 +29,7 @@ from medal_ros.sim import spaces_of
 from medal_ros.spaces import Spaces
 
 TOPIC = re.compile(r'(/?[A-Za-z_]\w*)+')
+PRESET = 'franka'  # where none is named
 VIEW = NodeSpec('view')  # beside RViz
 OURS = ('action', 'arm_reset_pose', 'rate')  # of franka_arm, which the run decides
 

@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 
 from medal_ros.options import build
 from medal_ros.robot.arm import Order
+from medal_ros.robot.franka_config import HomeConfig
 from medal_ros.robot.franka_control import FrankaArmConfig, FrankaControl, Measured
 from medal_ros.robot.franka_guard import IDLE, MOVE, REFLEX
 from medal_ros.robot.pose import Pose
 
 MIDDLE = np.array([0.525, 0.0, 0.16])  # of the box
-HOME = (0.0, -0.785398, 0.0, -2.356194, 0.0, 1.570796, 0.785398)
+HOME = HomeConfig().joints
 
 
 class Arm:

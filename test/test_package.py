@@ -230,7 +230,8 @@ def test_description_moves_like_the_stand_in(urdf):
 @pytest.fixture
 def fresh(tmp_path):
     """A copy of what set-up reads, with no environment yet."""
-    for name in ('scripts', 'requirements', 'cmake', 'msg', 'srv', 'config', 'launch', 'rviz', 'urdf'):
+    folders = 'scripts', 'requirements', 'cmake', 'msg', 'srv', 'config', 'launch', 'rviz', 'urdf'
+    for name in folders:
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ('constraints.txt', 'package.xml', 'CMakeLists.txt', 'setup.py', 'pyproject.toml'):
         shutil.copy(ROOT / name, tmp_path)
