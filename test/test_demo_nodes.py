@@ -79,7 +79,8 @@ def test_a_person_records_and_what_is_recorded_replays_bit_for_bit(studio, tmp_p
     assert studio.ask('save') == (False, 'nothing is being recorded')
     assert studio.ask('start')[0]
     studio.drive(8)
-    studio.drive(6)  # with a pause before it
+    wait_until(lambda: studio.steps[-1].source == 'hold', 10.0, 'a pause')
+    studio.drive(6)
     known = len(studio.steps)
     answer = studio.ask('save')
     assert answer[0] and 'saved forward_000.safetensors: ' in answer[1]
@@ -87,7 +88,8 @@ def test_a_person_records_and_what_is_recorded_replays_bit_for_bit(studio, tmp_p
     studio.wait_for('forward 1 of 1, backward 0 of 1 | next: backward')
     moved = [s for s in studio.steps[known:] if s.source == 'script']
     assert len(moved) == 1 and moved[0].boundary, 'the arm was moved, once'
-    assert studio.states[-1].mode == 'practice' and studio.states[-1].agent == 'forward'
+    wait_until(lambda: studio.states and studio.states[-1].mode == 'practice', 10.0, 'practice')
+    assert studio.states[-1].agent == 'forward'
     assert studio.ask('start')[1].startswith('recording backward')
     studio.processes.running['demo_recorder'].send_signal(signal.SIGKILL)
     path = tmp_path / 'demos' / 'forward_000.safetensors'

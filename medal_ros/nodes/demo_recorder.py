@@ -31,6 +31,7 @@ from medal_ros.robot.recording import Answer, Done, Recorder, RecordingConfig, S
 from medal_ros.spaces import AGENTS, Spaces
 
 TRY_EVERY = 0.5  # seconds between two requests to have the arm moved
+ANSWERED_WITHIN = 2.0  # seconds after which a service is asked again
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,8 @@ class Mover:
     def __init__(self, node: Node, patience: float) -> None:
         self.patience = patience
         self.busy, self.words, self.mode = False, '', ''
-        self.accepted, self.deadline = False, 0.0
+        self.accepted = self.moved = False  # what was asked for; the arm, since that was asked
+        self.deadline = self.asked_at = 0.0
         self.future: Future | None = None
         self.intervene = node.create_client(SetBool, 'intervene')
         self.home = node.create_client(Trigger, 'home')
@@ -151,12 +153,19 @@ class Mover:
         self.mode = message.mode
 
     def on_step(self, message: Step) -> None:
-        if self.busy and self.accepted and message.source == 'script':
+        if message.source == 'script':
+            self.moved = True
+            self.finish()
+
+    def finish(self) -> None:
+        """Be done once the arm has moved; its step may come before the answer that it will."""
+        if self.busy and self.accepted and self.moved:
             self.busy, self.words = False, ''
 
     def tick(self) -> None:
-        """Ask for what is due in the supervisor's present mode; an answer may take until then."""
-        if not self.busy or self.accepted:
+        """Ask for what is due in the supervisor's present mode, one thing at a time."""
+        asked = self.future is not None and time.monotonic() < self.asked_at + ANSWERED_WITHIN
+        if not self.busy or self.accepted or asked:
             self.give_up_late()
             return
         if self.mode == 'intervention':
@@ -171,16 +180,19 @@ class Mover:
         if not client.service_is_ready():
             self.words = f'nobody offers {client.service_name}'
             return
+        self.moved, self.asked_at = False, time.monotonic()
         self.future = client.call_async(request)
         self.future.add_done_callback(then)
 
     def on_freed(self, future: Future) -> None:
         if future is self.future:
-            self.words = future.result().message
+            self.future, self.words = None, future.result().message
 
     def on_home(self, future: Future) -> None:
         if future is self.future:
+            self.future = None
             self.accepted, self.words = future.result().success, future.result().message
+            self.finish()
 
     def give_up_late(self) -> None:
         if self.busy and time.monotonic() > self.deadline:
