@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from medal_ros.sim.cloth import COUNT, disc, rolled, turned
-from medal_ros.sim.cloth_task import LOW, MOST_TURN, WIDTH, ClothTask
+from medal_ros.sim.cloth_task import JAW, LOW, MOST_TURN, WIDTH, ClothTask
 from medal_ros.sim.hand import Hand
 
 HIGH = np.array([*(LOW[:2] + WIDTH), 0.30])
@@ -19,8 +19,9 @@ RADIUS = 0.05  # to the middle of its wall
 WALL = 0.004  # half the thickness of that
 RIM = 0.045  # its height
 SIDES = 12  # of the polygon that it is
+GLAZE = 0.15  # friction of the bowl: a cloth that is pulled by its edge slides off it
 ENOUGH = 0.85  # share of the opening that is covered when the task is done
-OFF = 0.15  # metres; a cloth that covers the bowl has its middle nearer to the bowl's
+BESIDE = 0.045  # a finger comes down at least so far from the middle of the bowl's wall
 
 
 def _bowl() -> str:
@@ -32,7 +33,11 @@ def _bowl() -> str:
             f'<geom class="bowl" size="{WALL} {length:.6g} {RIM / 2}" euler="0 0 {yaw:.6g}" '
             f'pos="{RADIUS * math.cos(yaw):.6g} {RADIUS * math.sin(yaw):.6g} {RIM / 2}"/>'
         )
-    sides = sides.replace('class="bowl"', 'type="box" rgba=".95 .75 .1 1" friction=".6 .005 .0001"')
+    look = (
+        f'type="box" rgba=".95 .75 .1 1" priority="3" friction="{GLAZE} .005 .0001" '
+        'solref=".004 1" solimp=".98 .99"'  # softer walls cut through the cloth
+    )
+    sides = sides.replace('class="bowl"', look)
     return f"""
       <body name="bowl" pos="{BOWL[0]} {BOWL[1]} 0">{sides}
         <geom class="arm" type="cylinder" size="{RADIUS} .002" pos="0 0 .002"
@@ -84,9 +89,10 @@ class BowlCover(ClothTask):
     def _return(self, hand: Hand) -> Iterator[np.ndarray]:
         return self._put_down(hand)
 
-    def _spot(self) -> np.ndarray:
-        """Return where the cloth is grasped: where the rim bears it, if it covers the bowl."""
-        return BOWL if self.coverage() > 0.5 else super()._spot()
+    def _blocked(self, spots: np.ndarray) -> np.ndarray:
+        """Return where a finger would come down on the bowl or on the cloth's slope beside it."""
+        jaw = spots[:, None] + [[0.0, JAW], [0.0, -JAW]]
+        return np.linalg.norm(jaw - BOWL, axis=2).min(axis=1) < RADIUS + BESIDE
 
     def _ground(self, spot: np.ndarray) -> float:
         inside = np.linalg.norm(spot - BOWL) < RADIUS + 0.015

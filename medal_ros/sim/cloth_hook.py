@@ -27,6 +27,7 @@ BEFORE = 0.04  # and along it
 ASKEW = 0.035  # a cloth that was grasped so far from its middle would slide off the hook
 INSIDE = 0.03  # the cloth is grasped so far beside the hook's arm, where it has no support
 RIDGE = 0.03  # and the tool so far below its ridge there
+LOWERED = 0.04  # the tool so far above the hook's arm when it lets go
 STEEP = math.radians(70)  # slope of the cloth's halves before they fall beside the hook
 
 
@@ -64,7 +65,7 @@ class ClothHook(ClothTask):
         return roof + [MIDDLE + aside, HOOK_Y, HOOK_Z + 2 * THICK + 0.01]
 
     def hangs(self) -> bool:
-        """Whether the hook alone, or a hand, keeps the cloth off the tray."""
+        """Whether the cloth touches the hook and no part of it the tray, held by a hand or not."""
         return bool(self.cloth.vertices[:, 2].min() > HANGING and self.cloth.touched_by(self._hook))
 
     def succeeded(self) -> bool:
@@ -81,8 +82,9 @@ class ClothHook(ClothTask):
         if np.linalg.norm((self.arm.position - self.cloth.centre)[:2]) > ASKEW:
             yield from self._put_down(hand)  # where its middle can be reached
             return
-        for height in (HIGH[2] - 0.01, HOOK_Z + 0.04):
-            yield from self._carry(hand, lambda h=height: self._astride(h), 0.012)
+        for height, tolerance in ((HIGH[2] - 0.01, 0.008), (HOOK_Z + LOWERED, 0.004)):
+            yield from self._carry(hand, lambda h=height: self._astride(h), tolerance)
+            yield from hand.wait(3, closed=True)
 
     def _astride(self, height: float) -> np.ndarray:
         along = MIDDLE + (self.arm.position - self.cloth.centre)[0]
@@ -91,12 +93,12 @@ class ClothHook(ClothTask):
     def _return(self, hand: Hand) -> Iterator[np.ndarray]:
         return self._put_down(hand)
 
-    def _spot(self) -> np.ndarray:
+    def _spot(self, rng: np.random.Generator) -> np.ndarray:
         """Return where the cloth is grasped: at its ridge beside the hook where it hangs."""
         vertices = self.cloth.vertices
         ridge = vertices[vertices[:, 2] > HOOK_Z - 0.02]
         if not (len(ridge) and self.cloth.touched_by(self._hook)):
-            return super()._spot()
+            return super()._spot(rng)
         near, far = TIP - ridge[:, 0].min(), ridge[:, 0].max() - POST
         x = TIP - KNOB - INSIDE if near > far else POST + INSIDE
         beside = np.abs(ridge[:, 0] - x)
@@ -107,5 +109,4 @@ class ClothHook(ClothTask):
         return top - RIDGE if top > HOOK_Z - 0.02 else super()._height(spot)
 
     def _blocked(self, spots: np.ndarray) -> np.ndarray:
-        under = (np.abs(spots[:, 1] - HOOK_Y) < BESIDE) & (spots[:, 0] > TIP - KNOB - BEFORE)
-        return under | super()._blocked(spots)
+        return (np.abs(spots[:, 1] - HOOK_Y) < BESIDE) & (spots[:, 0] > TIP - KNOB - BEFORE)

@@ -27,8 +27,13 @@ CLEAR = 0.04  # the tool is at least this far from a cloth that was let go
 JAW = OPEN + RADIUS  # from the tool to the middle of an open finger, along y
 PRESS = 0.011  # the tool above what the open fingers press the cloth on when they close
 DEEP = 0.010  # the tool below the top of a fold that it grasps
+NARROW = 0.015  # metres about the spot of a grasp in which the height of the cloth counts
+LOOSE = 0.02  # metres that the spot of a grasp varies by
+INSIDE = 0.03  # the cloth reaches so far beyond that spot, where it can be chosen
 TRIES = 6  # attempts of a demonstration
 TABLE = 0.5  # its friction: little enough for the open jaw to gather a fold of what lies flat
+HARD = (0.98, 0.99)  # its impedance; at this time step contacts are soft, and so
+MARGIN = 0.0015  # metres above the table at which it pushes back: fingertips stay above it
 MAT = """
       <geom class="arm" type="box" size=".13 .23 .0003" pos=".49 .01 0" rgba=".4 .4 .42 1"/>
       <geom class="arm" type="box" size=".12 .12 .0006" pos=".49 .11 0" rgba=".62 .6 .55 1"/>"""
@@ -49,6 +54,7 @@ class ClothTask(PandaTask):
         super().__init__(render_mode, pixels, repeat)
         table = self.arm.model.geom('table')
         table.friction[0], table.priority[0] = TABLE, 2
+        table.solref[0], table.solimp[:2], table.margin[0] = 0.004, HARD, MARGIN
         self.cloth = Cloth(self.arm)
         sides = ('left', 'right')
         self._fingers = [self.arm.model.geom(f'{side}_finger').id for side in sides]
@@ -113,6 +119,7 @@ class ClothTask(PandaTask):
                 yield from self._bring(hand) if direction == 'forward' else self._return(hand)
                 yield from hand.wait(4, closed=False)
             yield from self._rise(hand)
+            yield from hand.wait(5, closed=False)  # what was let go may yet slide
         yield from hand.wait(5 * self.repeat, closed=False)
 
     @abstractmethod
@@ -123,15 +130,23 @@ class ClothTask(PandaTask):
     def _return(self, hand: Hand) -> Iterator[np.ndarray]:
         """Yield actions that bring the cloth in the jaw back to the platform."""
 
-    def _spot(self) -> np.ndarray:
-        """Return where the cloth is grasped, `(2,)`: at its middle, or as near as one can."""
+    def _spot(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw where the cloth is grasped, `(2,)`: about its middle, or as near as one can."""
         spots = self.cloth.vertices[:, :2]
         away = np.linalg.norm(spots - spots.mean(axis=0), axis=1)
-        return spots[np.argmin(away + 10.0 * self._blocked(spots))]
+        away += rng.uniform(0.0, LOOSE, len(spots))
+        margin = [[0.0, INSIDE], [0.0, -INSIDE]]
+        thin = np.array([self.cloth.covered(spot + margin) < 1.0 for spot in spots])
+        blocked = self._blocked(spots)
+        return spots[np.argmin(away + 1.0 * (thin | blocked) + 10.0 * self._outside(spots))]
 
-    def _blocked(self, spots: np.ndarray) -> np.ndarray:
-        """Return at which of some `(n, 2)` the gripper cannot reach the tray, `(n,)` bool."""
+    def _outside(self, spots: np.ndarray) -> np.ndarray:
+        """Return which of some `(n, 2)` the tool cannot reach, `(n,)` bool."""
         return ((spots < self.low[:2] + 0.01) | (spots > self.high[:2] - 0.01)).any(axis=1)
+
+    @abstractmethod
+    def _blocked(self, spots: np.ndarray) -> np.ndarray:
+        """Return at which of some `(n, 2)` the gripper had better not go down, `(n,)` bool."""
 
     def _held(self) -> bool:
         return self.arm.opening < 0.5 and self.cloth.touched_by(self._fingers) == 2
@@ -140,7 +155,7 @@ class ClothTask(PandaTask):
         """Yield actions that grasp the cloth and lift it to the top of the box."""
         if not self._held():
             yield from self._rise(hand)
-            spot = self._spot()
+            spot = self._spot(hand.rng)
             over = np.array([*spot, max(self.above, self._height(spot) + 0.06)])
             yield from self._follow(hand, lambda: over, 0.012)
             down = np.array([*spot, self._height(spot)])
@@ -153,7 +168,7 @@ class ClothTask(PandaTask):
         """Return the tool's height for a grasp at `spot`: low, but on nothing too hard."""
         sides = (spot + [0.0, JAW], spot - [0.0, JAW])
         under = max(self._ground(side) for side in sides)
-        return max(self.low[2], under + PRESS, self.cloth.top(spot, 0.03) - DEEP)
+        return max(self.low[2], under + PRESS, self.cloth.top(spot, NARROW) - DEEP)
 
     def _ground(self, spot: np.ndarray) -> float:
         """Return the height of what is below the cloth at `spot`."""

@@ -1,0 +1,150 @@
+"""Covering a bowl with a cloth: what counts as done, starts, experts, pictures."""
+
+import numpy as np
+import pytest
+
+from medal_ros.sim.bowl_cover import BOWL, ENOUGH, RADIUS, REST, RIM, BowlCover
+from medal_ros.sim.cloth import COUNT, SIDE, rolled
+from medal_ros.sim.cloth_task import PLATFORM
+
+FLAT = rolled(np.zeros(COUNT - 1))
+OPEN = np.array([0.0, 0.0, 0.0, -1.0])
+
+
+@pytest.fixture(scope='module')
+def world():
+    environment = BowlCover()
+    yield environment
+    environment.close()
+
+
+@pytest.fixture
+def env(world, monkeypatch):
+    monkeypatch.setattr(world, 'observe', dict)
+    return world
+
+
+def put(env, spot, height=0.01, tool=REST, settle=0):
+    """A flat cloth with its middle at `spot`, the arm open at `tool`."""
+    env.arm.restart()
+    env.cloth.put(FLAT + [*spot, height])
+    env.arm.put(np.array(tool), opening=1.0)
+    env._stay(settle, closed=False)
+
+
+def test_a_covered_bowl_is_done_and_one_on_the_platform_undone(env):
+    put(env, BOWL, RIM + 0.015, settle=12)
+    assert env.coverage() == 1.0 and env.succeeded() and not env.undone()
+    put(env, PLATFORM, settle=5)
+    assert env.coverage() == 0.0 and env.undone() and not env.succeeded()
+
+
+def test_the_rim_bears_the_cloth(env):
+    """Walls that are too soft cut through it: then it lies on the tray, round the bowl."""
+    put(env, BOWL, RIM + 0.015, settle=30)
+    vertices = env.cloth.vertices
+    over = np.linalg.norm(vertices[:, :2] - BOWL, axis=1) < RADIUS
+    assert over.sum() >= 5
+    assert vertices[over, 2].min() > RIM - 0.015
+
+
+@pytest.mark.parametrize(
+    ('aside', 'done'), [(0.0, True), (0.08, True), (0.10, False), (0.12, False)]
+)
+def test_partial_cover_is_a_failure(env, aside, done):
+    """The cloth's edge at half its side: 3 cm short of the opening's far edge is too far."""
+    put(env, BOWL + [0.0, aside], RIM + 0.006)
+    edge = SIDE / 2 - aside
+    assert (env.coverage() >= ENOUGH) == done == (edge > 0.030)
+    assert env.succeeded() == done
+    assert not env.undone()
+
+
+def test_neither_done_nor_undone_while_the_gripper_is_at_the_cloth(env):
+    put(env, BOWL, RIM + 0.015, tool=[*BOWL, 0.06], settle=2)
+    assert env.coverage() == 1.0 and not env.succeeded()
+    put(env, PLATFORM, tool=[*PLATFORM, 0.03], settle=2)
+    assert env.coverage() == 0.0 and not env.undone()
+
+
+def test_a_cloth_beside_the_platform_is_not_undone(env):
+    put(env, PLATFORM + [0.1, 0.0])
+    assert env.coverage() == 0.0 and not env.undone()
+
+
+def test_object_position_is_the_middle_of_the_cloth(env):
+    put(env, [0.47, 0.05], 0.02)
+    np.testing.assert_allclose(env.object_position(), [0.47, 0.05, 0.02], atol=1e-9)
+
+
+def test_starts(env):
+    spans = []
+    for seed in range(12):
+        env.reset(seed=seed)
+        assert env.undone()
+        spans.append(np.ptp(env.cloth.vertices[:, 0]) * np.ptp(env.cloth.vertices[:, 1]))
+    assert max(spans) > 1.3 * min(spans)
+    for seed in range(3):
+        env.reset(seed=seed, options={'start': 'done'})
+        assert env.succeeded()
+        for _ in range(10):
+            env.step(OPEN)
+        assert env.succeeded()
+
+
+@pytest.mark.parametrize(
+    ('direction', 'start', 'seed'), [('forward', 'initial', 1), ('backward', 'done', 0)]
+)
+def test_expert_covers_and_uncovers_from_starts(env, direction, start, seed):
+    env.reset(seed=seed, options={'start': start})
+    steps = 0
+    for action in env.expert(direction, np.random.default_rng(seed)):
+        assert env.action_space.contains(action)
+        env.step(action)
+        steps += 1
+    assert env.succeeded() if direction == 'forward' else env.undone()
+    assert steps < 2 * env.control_steps
+
+
+def test_same_seed_same_world(env):
+    ends = []
+    for _ in range(2):
+        env.reset(seed=5)
+        rng = np.random.default_rng(5)
+        for _ in range(25):
+            env.step(np.sign(rng.uniform(-1, 1, 4)))
+        ends.append(env.snapshot())
+    for name in ends[0]:
+        np.testing.assert_array_equal(ends[0][name], ends[1][name])
+
+
+def test_pushing_into_the_table_breaks_nothing(env):
+    env.reset(seed=2)
+    rng = np.random.default_rng(2)
+    for step in range(200):
+        if step % 5 == 0:
+            action = np.sign(rng.uniform(-1, 1, 4))
+            action[2] = -1.0 if rng.random() < 0.6 else action[2]
+        env.step(action)
+        assert env.arm.position[2] > 0.010  # the fingertips reach 10 mm below the tool
+    assert np.isfinite(env.arm.data.qpos).all()
+    assert sum(warning.number for warning in env.arm.data.warning) == 0
+
+
+def blue(image):
+    image = image.astype(int)
+    return (image[..., 2] > 90) & (image[..., 2] > 1.6 * image[..., 0])
+
+
+def yellow(image):
+    image = image.astype(int)
+    return (image[..., 0] > 120) & (image[..., 1] > 80) & (image[..., 2] < 90)
+
+
+def test_cameras_see_cloth_and_bowl(world):
+    put(world, PLATFORM)
+    seen = world.observe()
+    assert blue(seen['third']).sum() > 300 and yellow(seen['third']).sum() > 60
+    assert blue(seen['wrist']).sum() > 300
+    put(world, BOWL, RIM + 0.015, settle=12)
+    assert yellow(world.observe()['third']).sum() < 30  # covered, also to the eye
