@@ -32,6 +32,7 @@ LOOSE = 0.02  # metres that the spot of a grasp varies by
 INSIDE = 0.03  # the cloth reaches so far beyond that spot, where it can be chosen
 TRIES = 6  # attempts of a demonstration
 TABLE = 0.5  # its friction: little enough for the open jaw to gather a fold of what lies flat
+RUBBER = 3.0  # friction of the fingertips; the servo squeezes what is thin with 3 N only
 HARD = (0.98, 0.99)  # its impedance; at this time step contacts are soft, and so
 MARGIN = 0.0015  # metres above the table at which it pushes back: fingertips stay above it
 MAT = """
@@ -58,6 +59,7 @@ class ClothTask(PandaTask):
         self.cloth = Cloth(self.arm)
         sides = ('left', 'right')
         self._fingers = [self.arm.model.geom(f'{side}_finger').id for side in sides]
+        self.arm.model.geom_friction[self._fingers, 0] = RUBBER
 
     # -- the world ---------------------------------------------------------------------------
 
