@@ -14,6 +14,7 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
+from medal_ros.sim.gripper import jaw
 from medal_ros.sim.hand import Hand
 from medal_ros.sim.scene import Scene
 from medal_ros.sim.task import Observation, Snapshot, TaskEnv
@@ -101,15 +102,7 @@ def scene(world: str, offscreen: int) -> str:
         {_hand()}
         {world}
       </worldbody>
-      <tendon>
-        <fixed name="jaw">
-          <joint joint="left_finger" coef=".5"/><joint joint="right_finger" coef=".5"/>
-        </fixed>
-      </tendon>
-      <contact><exclude body1="left_finger" body2="right_finger"/></contact>
-      <equality>
-        <joint joint1="left_finger" joint2="right_finger" polycoef="0 1 0 0 0" solref=".005 1"/>
-      </equality>
+      {jaw()}
       <actuator>{_actuators()}</actuator>
     </mujoco>'''
 
