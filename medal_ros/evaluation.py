@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from medal_ros.bounded import MAX_RECORD, parse_json, read_bytes
 from medal_ros.config import RunConfig, load_config
 from medal_ros.learning.cloning import Cloner
 from medal_ros.learning.demonstrations import as_replay, load_demonstrations
@@ -68,26 +68,22 @@ def measure(
     kind: int,
     episodes: int,
     check: Callable[[], None] = lambda: None,
-    start_set: str = '',
 ) -> Evaluation:
     """Return how often a saved policy succeeds on starts that are drawn by `kind`.
 
-    `start_set` is one of the task's, or empty for its first. `check` is called before each step,
-    and may raise to leave.
+    `check` is called before each step, and may raise to leave.
     """
     policy = Guarded(load_policy(config, agent, path), check)
-    return run_episodes(policy, config, direction_of(agent), kind, episodes, start_set)
+    return run_episodes(policy, config, direction_of(agent), kind, episodes)
 
 
 def run_episodes(
-    policy: Acts, config: RunConfig, agent: str, kind: int, episodes: int, start_set: str = ''
+    policy: Acts, config: RunConfig, agent: str, kind: int, episodes: int
 ) -> Evaluation:
     """Return how often a policy succeeds on starts of a run's task that are drawn by `kind`."""
     seeds = starts(config.seed, kind, episodes)
     c = config
-    return evaluate(
-        policy, c.task, agent, seeds, pixels=c.pixels, repeat=c.repeat, start_set=start_set
-    )
+    return evaluate(policy, c.task, agent, seeds, pixels=c.pixels, repeat=c.repeat)
 
 
 class Baseline:
@@ -143,26 +139,25 @@ def saved_steps(folder: RunFolder, agent: str) -> list[int]:
     return sorted(int(path.stem.rsplit('_', 1)[1]) for path in paths)
 
 
-def choose(folder: RunFolder, checkpoint: str, best: int | None, policy: str = '') -> list[int]:
-    """Return the saved steps that `last`, `best`, `all` or a number of steps means.
+def choose(folder: RunFolder, checkpoint: str, policy: str) -> list[int]:
+    """Return the saved steps of a policy that `last`, `best`, `all` or a number of steps means.
 
-    Of `policy`, or of forward, whose best is meant; the cloning baseline has a clock of its own.
+    The best of backward is what is best forward; the cloning baseline has a clock of its own.
 
     Raises:
         OptionError: There are none such.
     """
-    if policy not in ('', *AGENTS, CLONING):
+    if policy not in (*AGENTS, CLONING):
         raise OptionError(f'policy must be {", ".join(AGENTS)} or {CLONING}, not {policy!r}')
-    if policy == CLONING and checkpoint == 'best':
-        raise OptionError(f'no best checkpoint of {CLONING} is noted: choose all, and look')
-    saved = saved_steps(folder, policy or AGENTS[0])
+    saved = saved_steps(folder, policy)
     if not saved:
-        raise OptionError(f'{folder.path} holds no saved policy')
+        raise OptionError(f'{folder.path} holds no saved {policy} policy')
     if checkpoint == 'all':
         return saved
     if checkpoint == 'last':
         return saved[-1:]
     if checkpoint == 'best':
+        best = best_steps(folder, policy)
         if best not in saved:
             raise OptionError(f'{folder.summary} does not name a saved checkpoint as the best')
         return [best]
@@ -172,12 +167,14 @@ def choose(folder: RunFolder, checkpoint: str, best: int | None, policy: str = '
     raise OptionError(f'checkpoint must be last, best, all or one of {listed}, not {checkpoint!r}')
 
 
-def best_steps(folder: RunFolder) -> int | None:
+def best_steps(folder: RunFolder, policy: str) -> int | None:
     """Return which checkpoint a run's summary calls the best; None where it does not say."""
+    key = 'bc_best_steps' if policy == CLONING else 'best_steps'
     try:
-        return json.loads(folder.summary.read_text())['best_steps']
+        best = parse_json(read_bytes(folder.summary, MAX_RECORD))[key]
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    return best if type(best) is int else None
 
 
 def open_run(path: Path) -> tuple[RunConfig, RunFolder]:
@@ -192,35 +189,3 @@ def open_run(path: Path) -> tuple[RunConfig, RunFolder]:
     config = load_config(folder.config)
     task_class(config.task)  # raises where there is none
     return config, folder
-
-
-def check_sets(task: str, names: Sequence[str]) -> list[str]:
-    """Return the start sets to measure on: those that are named, or the task's first.
-
-    Raises:
-        OptionError: The task has no such set.
-    """
-    known = task_class(task).start_sets
-    for name in names:
-        if name not in known:
-            raise OptionError(f'{task} has no start set {name!r}; it has {", ".join(known)}')
-    return list(names) or [known[0]]
-
-
-def table(rows: list[tuple[int, str, str, Evaluation]]) -> str:
-    """Return measurements as lines: steps, policy, start set, success with Wilson's interval."""
-    width = max([len(name) for _, _, name, _ in rows] + [len('starts')])
-    lines = [f'   steps  policy    {"starts":{width}}  success   95 % interval   ever']
-    for steps, agent, name, outcome in rows:
-        low, high = outcome.interval
-        lines.append(
-            f'{steps:8d}  {agent:8s}  {name:{width}}  {outcome.success:7.2f}'
-            f'   {low:.2f} to {high:.2f}    {outcome.success_ever:.2f}'
-        )
-    return '\n'.join(lines)
-
-
-def agents_of(steps: int, folder: RunFolder, policy: str = '') -> list[str]:
-    """Return the agents, or of them `policy` alone, that were saved at so many steps."""
-    agents = [policy] if policy else AGENTS
-    return [agent for agent in agents if folder.policy(agent, steps).is_file()]
