@@ -1,0 +1,69 @@
+"""Who may speak to the graph: programs of this machine, unless an argument opens it.
+
+`ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST` alone does not keep others out: it only stops this machine
+from looking for them. Fast DDS still listens on every interface, and whoever names this machine in
+`ROS_STATIC_PEERS` is let in. `config/fastdds/this_machine.xml` has it listen on the loopback
+interface only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Mapping
+
+from medal_ros.resources import share
+
+NETWORKS = ('machine', 'subnet')
+MEANING = 'who may speak to the graph: machine, programs of this one alone; subnet, everybody near'
+
+RANGE, PEERS = 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_STATIC_PEERS'
+PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+DEPRECATED = 'ROS_LOCALHOST_ONLY'  # overrules RANGE and PEERS where it is 1
+
+
+def choose(network: str) -> None:
+    """Decide who may speak, for this process and everything that it starts from now on.
+
+    Profiles of Fast DDS that a person chose are kept: they say on which interfaces it listens.
+
+    Args:
+        network: One of `NETWORKS`.
+    """
+    os.environ.pop(DEPRECATED, None)
+    if network == 'subnet':
+        if os.environ.get(PROFILES) == loopback():
+            del os.environ[PROFILES]
+        os.environ[RANGE] = 'SUBNET'
+        return
+    ignored = [name for name in (PEERS, 'ROS_DISCOVERY_SERVER') if os.environ.pop(name, '')]
+    if os.environ.get(RANGE, 'LOCALHOST') not in ('LOCALHOST', 'OFF'):
+        ignored.append(RANGE)
+    if ignored:
+        print(
+            f'medal: {", ".join(ignored)} would let other machines in and is left out: '
+            'network subnet does that',
+            file=sys.stderr,
+        )
+    os.environ[RANGE] = 'LOCALHOST'
+    os.environ.update(closed(os.environ))
+
+
+def add_network(command: ArgumentParser) -> None:
+    """Give a command the argument for `choose`."""
+    command.add_argument(
+        '--network', choices=NETWORKS, default=NETWORKS[0], help=f'{MEANING} (default: machine)'
+    )
+
+
+def closed(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what keeps a process on this machine; nothing where it was opened."""
+    if environment.get(RANGE, 'LOCALHOST') != 'LOCALHOST':
+        return {}
+    return {RANGE: 'LOCALHOST', PROFILES: environment.get(PROFILES) or loopback()}
+
+
+def loopback() -> str:
+    """Return the profile with which Fast DDS listens on the loopback interface only."""
+    return str(share('config', 'fastdds', 'this_machine.xml'))

@@ -1,0 +1,101 @@
+"""Who may speak: by default nobody outside this machine, and only an argument changes that."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from medal_ros import network
+from medal_ros.cli import parser
+from medal_ros.network import DEPRECATED, PEERS, PROFILES, RANGE, choose, loopback
+from medal_ros.processes import environment
+
+ROOT = Path(__file__).parent.parent
+# A node says where its process listens: addresses of its UDP sockets at the ports of DDS.
+LISTENING = """
+import os
+from pathlib import Path
+import rclpy
+rclpy.init(args=[])
+node = rclpy.create_node('listener')
+links = [os.readlink(p) for p in Path('/proc/self/fd').iterdir() if os.path.lexists(p)]
+for line in Path('/proc/net/udp').read_text().splitlines()[1:]:
+    columns = line.split()
+    address, port = columns[1].split(':')
+    if f'socket:[{columns[9]}]' in links and 7400 <= int(port, 16) < 32768:
+        print('.'.join(str(part) for part in bytes.fromhex(address)[::-1]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def variables(monkeypatch):
+    """An environment in which nobody decided anything; what a test decides is undone."""
+    kept = dict(os.environ)
+    for name in (RANGE, PEERS, PROFILES, DEPRECATED, 'ROS_DISCOVERY_SERVER'):
+        os.environ.pop(name, None)
+    yield
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+def listens_on() -> set[str]:
+    """Return the addresses on which a node listens in the environment that nodes are given."""
+    command = [sys.executable, '-c', LISTENING]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_a_node_listens_on_the_loopback_interface_only_until_it_is_opened():
+    assert listens_on() == {'127.0.0.1'}
+    choose('subnet')
+    assert listens_on() == {'0.0.0.0'}
+    choose('machine')
+    assert listens_on() == {'127.0.0.1'}
+
+
+def test_variables_do_not_open_the_graph_and_that_is_said(capsys):
+    os.environ.update({RANGE: 'SUBNET', PEERS: '10.0.0.7', DEPRECATED: '1'})
+    choose('machine')
+    assert os.environ[RANGE] == 'LOCALHOST' and os.environ[PROFILES] == loopback()
+    assert PEERS not in os.environ and DEPRECATED not in os.environ
+    assert capsys.readouterr().err == (
+        f'medal: {PEERS}, {RANGE} would let other machines in and is left out: '
+        'network subnet does that\n'
+    )
+    choose('machine')
+    assert capsys.readouterr().err == ''
+
+
+def test_opened_the_variables_say_who_and_profiles_of_a_person_are_kept():
+    os.environ[PEERS] = '10.0.0.7'
+    choose('subnet')
+    assert (os.environ[RANGE], os.environ[PEERS]) == ('SUBNET', '10.0.0.7')
+    assert PROFILES not in environment()
+    os.environ[PROFILES] = 'mine.xml'
+    for name in network.NETWORKS:
+        choose(name)
+        assert os.environ[PROFILES] == environment()[PROFILES] == 'mine.xml'
+
+
+@pytest.mark.parametrize(
+    'words',
+    ['train', 'evaluate x', 'sim', 'switch forward', 'status', 'demos record --task x --teleop'],
+)
+def test_every_command_that_joins_the_graph_has_the_argument(words, capsys):
+    assert parser().parse_args(words.split()).network == 'machine'
+    assert parser().parse_args([*words.split(), '--network', 'subnet']).network == 'subnet'
+    with pytest.raises(SystemExit):
+        parser().parse_args([*words.split(), '--network', 'world'])
+    assert "invalid choice: 'world'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['this_machine.xml', 'cameras.xml'])
+def test_profiles_name_the_loopback_interface_only(name):
+    text = (ROOT / 'config' / 'fastdds' / name).read_text()
+    assert text.count('<type>UDPv4</type>') == text.count('<address>127.0.0.1</address>') == 1
+    assert '<useBuiltinTransports>false</useBuiltinTransports>' in text
