@@ -6,6 +6,7 @@ import argparse
 import json
 import statistics
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -14,13 +15,18 @@ import numpy as np
 import peers
 import torch
 from plain import Plain, Public
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from medal_ros.config import make_config
 from medal_ros.learning.agent import Agent
+from medal_ros.learning.batch import Batch
 from medal_ros.learning.classifier import ClassifierTrainer
 from medal_ros.learning.config import SideConfig
+from medal_ros.learning.cuda_graph import cuda_graphs
 from medal_ros.learning.demonstrations import Demonstration
+from medal_ros.learning.device import autocast
+from medal_ros.learning.feed import Pinned
 from medal_ros.learning.performance import tune
 from medal_ros.learning.policy import Policy
 from medal_ros.learning.replay import FrameStore, Replay
@@ -32,15 +38,16 @@ SIZES = {
     'robot': ('paper', Spaces(('wrist', 'third'), 100, 100, proprio=4, action=4)),
 }
 OURS = {'ours-bf16': 'bf16', 'ours-fp32': 'fp32'}
+ON_GPU = {'ours-eager': 'bf16', 'ours-pinned': 'bf16'}  # what a GPU alone has a choice of
 PLAIN = {'plain': Plain, 'plain-tuned': Plain, 'public': Public}
 PEERS = {'sb3-sac': peers.StableBaselines3, 'torchrl-redq': peers.TorchRL}
 UNTUNED = ('plain', 'public')  # with the allocator as it comes
-NAMES = (*OURS, *PLAIN, *PEERS)
+NAMES = (*OURS, *ON_GPU, *PLAIN, *PEERS)
 PARTS = ('sample', 'reward', '_augmented', 'target', 'update_critic', 'update_actor')
 
 
 class Timer:
-    """Adds up the time of what it wraps, on a GPU too.
+    """Times what it wraps; on a GPU by its own clock, and without waiting for it.
 
     Args:
         device: Where the work is done.
@@ -49,26 +56,35 @@ class Timer:
 
     def __init__(self, device: str, clock: str = 'wall') -> None:
         self.device, self.clock = device, clock
-        self.times: dict[str, list[float]] = defaultdict(list)
+        self.spans: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
 
     def __call__(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*arguments: Any) -> Any:
             start = self.now()
             result = function(*arguments)
-            self.times[name].append(1e3 * (self.now() - start))
+            self.spans[name].append((start, self.now()))
             return result
 
         return timed
 
-    def now(self) -> float:
+    def now(self) -> Any:
         if self.device != 'cpu':
-            torch.cuda.synchronize(self.device)
+            event = torch.cuda.Event(enable_timing=True)
+            event.record()
+            return event
         if self.clock == 'cpu':
             return time.process_time() / torch.get_num_threads()
         return time.perf_counter()
 
+    def times(self, name: str) -> list[float]:
+        """Return the milliseconds of each call."""
+        if self.device == 'cpu':
+            return [1e3 * (end - start) for start, end in self.spans[name]]
+        torch.cuda.synchronize()
+        return [start.elapsed_time(end) for start, end in self.spans[name]]
+
     def median(self, name: str) -> float:
-        return statistics.median(self.times[name]) if name in self.times else 0.0
+        return statistics.median(self.times(name)) if name in self.spans else 0.0
 
 
 def practice(spaces: Spaces, steps: int) -> Replay:
@@ -124,41 +140,68 @@ def inference(config: SideConfig, spaces: Spaces, repeats: int = 200) -> list[fl
     act = timer('act', policy.act)
     for _ in range(repeats + 10):
         act(frames, proprio, 0.1, rng)
-    return np.quantile(timer.times['act'][10:], [0.5, 0.99]).tolist()
+    return np.quantile(timer.times('act')[10:], [0.5, 0.99]).tolist()
 
 
 def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Time one contender's updates: `ms` of each, `parts`, and for ours some more."""
-    config, spaces = side(options.size, OURS.get(name, 'fp32'))
+    ours, device = OURS | ON_GPU, options.device
+    config, spaces = side(options.size, ours.get(name, 'fp32'))
     shown, rng = demonstrations(spaces), np.random.default_rng(0)
-    replay, device = practice(spaces, 500), options.device
+    # More than a GPU's cache holds.
+    replay = practice(spaces, 500 if device == 'cpu' else 20_000)
     timer = Timer(device, options.clock)
     if name in PEERS:
         update = PEERS[name](config, spaces, replay, device).update
     else:
-        agent = Agent('forward', config.agent, spaces, shown['forward'], 0, device)
+        feed = Pinned(torch.device(device)) if name == 'ours-pinned' else None
+        agent = Agent('forward', config.agent, spaces, shown['forward'], 0, device, feed=feed)
         trainer = ClassifierTrainer(config.classifier, spaces, 'forward', shown, rng, device)
         learner: Any = agent
         if name in PLAIN:
             learner = PLAIN[name](agent, trainer.classifier)
             learner.reward = timer('reward', learner.reward)
             agent = None  # its memory is not the contender's
-        for part in set(PARTS) - {'reward'}:
+        if name == 'ours-eager':
+            del agent.update_critic, agent.update_actor  # those that are recorded
+        recorded = name in ours and name != 'ours-eager' and device != 'cpu'
+        for part in set(PARTS) - {'reward', *(['target'] if recorded else ())}:
             setattr(learner, part, timer(part, getattr(learner, part)))
-        reward = [timer('reward', trainer.classifier.reward)] if name in OURS else []
+        reward = [timer('reward', trainer.classifier.reward)] if name in ours else []
         update = lambda: learner.update(replay, *reward)  # noqa: E731
     timed = timer('update', update)
     for round_ in range(options.updates + options.warm_up):
         if round_ == options.warm_up:
-            timer.times.clear()
+            timer.spans.clear()
         timed()
-    result = {'ms': timer.times['update'], 'parts': parts_of(timer) if name not in PEERS else {}}
+    result = {'ms': timer.times('update'), 'parts': {}}
+    if device != 'cpu':
+        result['memory'] = torch.cuda.max_memory_reserved()
+    if name not in PEERS:
+        if recorded:
+            time_target(agent, timer, *agent.sample(replay, *reward), options.updates)
+        result['parts'] = parts_of(timer)
     if name in OURS:
         step = timer('classifier', trainer.step)
         for _ in range(options.warm_up + 3):
             step(replay, replay.counts.forward)
         result |= {'classifier': timer.median('classifier'), 'inference': inference(config, spaces)}
     return result
+
+
+def time_target(agent: Agent, timer: Timer, batch: Batch, rewards: Tensor, repeats: int) -> None:
+    """Time the target in a graph of its own: it lies within a recorded step."""
+    (graph,) = cuda_graphs(agent.device, 1)
+
+    def target() -> Tensor:
+        with torch.no_grad(), autocast(agent.config.precision, agent.device):
+            return agent.target(batch.next_frames, batch.next_proprio, rewards)
+
+    graph.aside(target)
+    graph.record(target)
+    timed = timer('target', graph.replay)
+    for _ in range(repeats):
+        timed()
 
 
 def work(options: argparse.Namespace) -> float:
@@ -181,7 +224,7 @@ def peak(options: argparse.Namespace) -> float:
     product = timer('product', torch.matmul)
     for _ in range(40):
         product(a, b)
-    return 2 * size**3 / (1e-3 * min(timer.times['product']))
+    return 2 * size**3 / (1e-3 * min(timer.times('product')))
 
 
 def main() -> None:
@@ -198,6 +241,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     if options.name not in UNTUNED:
         tune(options.threads)
+    warnings.filterwarnings('error', 'updates are slower')  # without a recording
+    if options.device != 'cpu':
+        torch.cuda.set_device(options.device)
     if options.name == 'machine':
         print(json.dumps({'peak': peak(options), 'work': work(options)}))
     else:

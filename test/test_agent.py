@@ -111,7 +111,7 @@ def test_several_critic_steps_draw_several_batches(monkeypatch):
     metrics = it.update(replay(), zero, critic_steps=3)
     assert len(drawn_batches) == 3
     assert (drawn_batches[0][0].frames != drawn_batches[1][0].frames).any()
-    assert all(np.isfinite(value) for value in metrics.values())
+    assert all(np.isfinite(float(value)) for value in metrics.values())
     assert {'critic_loss', 'q', 'reward', 'actor_q', 'cloning', 'std'} <= metrics.keys()
 
 
@@ -202,7 +202,7 @@ def test_half_precision_changes_little():
     for precision in ('fp32', 'bf16'):
         it = agent(precision=precision)
         torch.manual_seed(0)
-        metrics.append(it.update(replay(), zero))
+        metrics.append({k: float(v) for k, v in it.update(replay(), zero).items()})
     assert metrics[1] == pytest.approx(metrics[0], abs=0.05, rel=0.05)
     assert metrics[1] != metrics[0]
 

@@ -2,8 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
-from medal_ros.learning.augment import random_shift
+from medal_ros.learning.augment import (
+    draw_offsets,
+    random_shift,
+    random_shift_tensor,
+    shift_by_index,
+)
 
 IMAGE = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], np.uint8)
 
@@ -65,3 +71,24 @@ def test_the_seed_decides_and_no_shift_is_the_identity():
     assert (a == b).all() and (a != c).any()
     assert (frames == before).all()
     assert random_shift(frames, 0, np.random.default_rng(0)) is frames
+
+
+@pytest.mark.parametrize('pad', [1, 4, 9])  # the last one is further than a frame is high
+def test_shifts_by_index_are_the_same(pad):
+    frames = np.random.default_rng(0).integers(0, 256, (50, 7, 5, 3), np.uint8)
+    expected = random_shift(frames, pad, np.random.default_rng(1))
+    offsets = torch.from_numpy(draw_offsets(50, pad, np.random.default_rng(1)))
+    shifted = shift_by_index(torch.from_numpy(frames), pad, offsets)
+    assert np.array_equal(shifted.numpy(), expected)
+    assert shifted.is_contiguous()  # the encoder takes the bytes as they lie
+    here = random_shift_tensor(torch.from_numpy(frames), pad, np.random.default_rng(1))
+    assert np.array_equal(here.numpy(), expected)
+
+
+def test_frames_on_a_device_draw_as_many_numbers_as_in_memory():
+    rngs = [np.random.default_rng(3), np.random.default_rng(3)]
+    for rng, device in zip(rngs, ('cpu', 'meta'), strict=True):
+        frames = torch.zeros(6, 8, 8, 3, dtype=torch.uint8, device=device)
+        for pad in (2, 0, 4):
+            assert random_shift_tensor(frames, pad, rng).shape == frames.shape
+    assert rngs[0].bit_generator.state == rngs[1].bit_generator.state

@@ -6,16 +6,23 @@ import torch
 from small import agent, demonstration, replay
 
 from medal_ros.learning import agent as agent_module
+from medal_ros.learning.batch import Batch
 
 
 def zero(frames, proprio):
     return torch.zeros(len(frames))
 
 
+def sample(it, practice, reward):
+    """Return what an agent samples as arrays."""
+    batch, rewards = it.sample(practice, reward)
+    return Batch(*(tensor.numpy() for tensor in batch)), rewards
+
+
 def test_demonstrations_are_the_end_of_the_batch():
     it = agent(batch=256, demonstrations=64)
     shown = demonstration()
-    batch, _ = it.sample(replay(), zero)
+    batch, _ = sample(it, replay(), zero)
     from_demonstrations = [
         any((frame == other).all() for other in shown.frames[:-1]) for frame in batch.frames
     ]
@@ -36,7 +43,7 @@ def test_rewards_are_of_the_clean_next_state_for_demonstrations_too():
         asked.append((frames.clone(), proprio.clone()))
         return frames.float().mean((1, 2, 3)) + proprio[:, 0]
 
-    batch, rewards = it.sample(replay(), reward)
+    batch, rewards = sample(it, replay(), reward)
     assert len(asked) == 1
     assert (asked[0][0].numpy() == batch.next_frames).all()  # before any shift
     assert (asked[0][1].numpy() == batch.next_proprio).all()
@@ -46,7 +53,7 @@ def test_rewards_are_of_the_clean_next_state_for_demonstrations_too():
 
 def test_task_reward_is_the_stored_one_and_one_at_the_end_of_a_demonstration():
     it = agent(reward='task', batch=400, demonstrations=200)
-    batch, rewards = it.sample(replay(), lambda *_: pytest.fail('the classifier was asked'))
+    batch, rewards = sample(it, replay(), lambda *_: pytest.fail('the classifier was asked'))
     assert (rewards[:200].numpy() == batch.task_rewards[:200, 0]).all()
     last = (batch.next_frames[200:] == demonstration().frames[-1]).all((1, 2, 3))
     assert 10 < last.sum() < 60
@@ -78,14 +85,14 @@ def test_s_and_next_s_are_shifted_independently():
     before, after = tensors['frames'], tensors['next_frames']
     equal = (before == after).flatten(1).all(1).float().mean().item()
     assert equal == pytest.approx(1 / 25, abs=0.05)
-    assert (before == torch.from_numpy(batch.frames)).flatten(1).all(1).float().mean() < 0.15
+    assert (before == batch.frames).flatten(1).all(1).float().mean() < 0.15
 
 
 def test_what_the_networks_see_is_the_shifted_batch(monkeypatch):
-    monkeypatch.setattr(agent_module, 'random_shift', lambda frames, pad, rng: frames // 2)
+    monkeypatch.setattr(agent_module, 'random_shift_tensor', lambda frames, pad, rng: frames // 2)
     it = agent()
     batch, _ = it.sample(replay(), zero)
     tensors = it._augmented(batch)
-    assert (tensors['frames'].numpy() == batch.frames // 2).all()
-    assert (tensors['next_frames'].numpy() == batch.next_frames // 2).all()
-    assert (tensors['actions'].numpy() == batch.actions).all()
+    assert torch.equal(tensors['frames'], batch.frames // 2)
+    assert torch.equal(tensors['next_frames'], batch.next_frames // 2)
+    assert torch.equal(tensors['actions'], batch.actions)

@@ -4,8 +4,9 @@ import pytest
 import torch
 from small import agent, flat, replay
 
+from medal_ros.errors import WeightsError
 from medal_ros.learning.checkpoint import agent_tensors, restore_agent
-from medal_ros.learning.weights import WeightsError, load_tensors, save_tensors
+from medal_ros.learning.weights import load_tensors, save_tensors
 
 
 def reward(frames, proprio):

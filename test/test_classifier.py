@@ -179,7 +179,7 @@ def test_an_event_takes_its_steps_and_leaves_the_classifier_ready(monkeypatch):
     monkeypatch.setattr(it, 'step', lambda r, n: seen.append(n) or step(r, n))
     metrics = it.event(replay(), 10)
     assert seen == [10] * 4
-    assert set(metrics) == {'accuracy', 'loss'}
+    assert set(metrics) == {'accuracy', 'loss', 'spread', 'largest'}
     assert it.events == 1
     assert not torch.equal(flat(it.classifier), before)
     assert not it.classifier.training  # a reward must not move the spectral norm

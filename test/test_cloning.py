@@ -68,9 +68,9 @@ def test_what_it_sees_is_shifted(monkeypatch):
 
     def spy(frames, pad, rng):
         seen.append(pad)
-        return np.zeros_like(frames)
+        return torch.zeros_like(frames)
 
-    monkeypatch.setattr('medal_ros.learning.cloning.random_shift', spy)
+    monkeypatch.setattr('medal_ros.learning.cloning.random_shift_tensor', spy)
     it = cloner('gaussian', shades(), shift=3)
     features = []
     monkeypatch.setattr(

@@ -111,7 +111,7 @@ def test_critic_loss_is_the_mean_over_critics_and_batch():
 def test_without_demonstrations_nothing_is_said_of_their_reward():
     it = agent(demonstrations=0)
     _, metrics = it.update_critic(*drawn(it))
-    assert set(metrics) == {'critic_loss', 'q', 'reward'}
+    assert set(metrics) == {'critic_loss', 'q', 'q_size', 'reward'}
 
 
 def test_critic_loss_trains_the_encoder_but_not_the_actor():

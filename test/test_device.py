@@ -7,7 +7,7 @@ from medal_ros.bench.job import run_job
 from medal_ros.bench.methods import Job
 from medal_ros.bringup import configure, prepare
 from medal_ros.errors import UserError
-from medal_ros.learning.device import choose_device
+from medal_ros.learning.device import autocast, choose_device, in_bf16
 
 
 @pytest.fixture(params=[0, 2], ids=['no GPU', 'two GPUs'])
@@ -39,6 +39,26 @@ def test_a_gpu_that_is_asked_for_must_be_there(gpus):
 def test_anything_else_is_refused(gpus, asked):
     with pytest.raises(UserError, match='none of auto, cpu, cuda'):
         choose_device(asked)
+
+
+# -- precision -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(('capability', 'expected'), [((7, 5), False), ((8, 0), True)])
+def test_auto_is_bf16_on_a_gpu_that_has_it(capability, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device: capability)
+    assert in_bf16('auto', torch.device('cuda')) == expected
+    assert in_bf16('bf16', torch.device('cuda'))
+    assert not in_bf16('fp32', torch.device('cuda'))
+
+
+@pytest.mark.parametrize(
+    ('precision', 'expected'),
+    [('auto', torch.float32), ('fp32', torch.float32), ('bf16', torch.bfloat16)],
+)
+def test_auto_is_fp32_on_a_processor(precision, expected):
+    with autocast(precision, torch.device('cpu')):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == expected
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from medal_ros.learning.joiner import Resolved, StepJoiner, StepRecord
+from medal_ros.learning.joiner import PENDING, Resolved, StepJoiner, StepRecord
 from medal_ros.learning.replay import NO_REWARDS, FrameStore, Replay
 from medal_ros.spaces import Spaces
 
@@ -49,6 +49,34 @@ def stored(joiner):
             assert (frame == proprio[0]).all() and (after == after_proprio[0]).all()
             rows.append((agent, int(proprio[0]), int(action[0]), int(after_proprio[0])))
     return sorted(rows, key=lambda row: row[1])
+
+
+def test_a_number_far_ahead_is_not_waited_for_and_changes_nothing():
+    far = [(2**63, *observation(1)[1:]), StepRecord(2**40, 'policy', 'forward', step(0).action)]
+    joiner, _ = join(0, step(0), *far, 1, step(1), *far, 2)
+    assert stored(joiner) == [('forward', 0, 0, 1), ('forward', 1, 1, 2)]
+    assert joiner.next == 2
+
+
+def test_a_number_far_ahead_that_comes_first_is_no_beginning():
+    joiner, _ = join(StepRecord(2**40, 'policy', 'forward', step(0).action), 0, step(0), 1)
+    assert stored(joiner) == [('forward', 0, 0, 1)] and joiner.next == 1
+
+
+def test_who_joins_late_begins_with_the_first_number_that_is_heard():
+    frame = observation(1)[1:]
+    late = [(n, *frame) for n in range(50_000, 50_003)]
+    steps = [StepRecord(n, 'policy', 'forward', step(1).action) for n in range(50_000, 50_002)]
+    joiner, resolved = join(late[0], steps[0], late[1], steps[1], late[2])
+    assert [settled.sequence for settled in resolved] == [50_000, 50_001]
+    assert joiner.replay.counts.of('forward') == 2
+
+
+def test_observations_without_steps_do_not_pile_up():
+    joiner = StepJoiner(Replay(FrameStore(SPACES, 10)))
+    for n in range(PENDING + 50):
+        joiner.add_observation(n, *observation(n % 200)[1:])
+    assert len(joiner._observations) == PENDING
 
 
 def test_a_plain_stream():

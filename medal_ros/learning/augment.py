@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
 
 def random_shift(
@@ -24,7 +26,7 @@ def random_shift(
         return frames
     batch, height, width, _ = frames.shape
     if offsets is None:
-        offsets = rng.integers(0, 2 * pad + 1, (batch, 2))
+        offsets = draw_offsets(batch, pad, rng)
     # Further than its own size, a frame is its edge alone.
     rows = np.clip(offsets[:, 0] - pad, 1 - height, height - 1).tolist()
     columns = np.clip(offsets[:, 1] - pad, 1 - width, width - 1).tolist()
@@ -32,6 +34,38 @@ def random_shift(
     for i in range(batch):
         _shift(frames[i], shifted[i], rows[i], columns[i])
     return shifted
+
+
+def draw_offsets(batch: int, pad: int, rng: np.random.Generator) -> np.ndarray:
+    """Return `(batch, 2)` rows and columns from 0 to `2 * pad`."""
+    return rng.integers(0, 2 * pad + 1, (batch, 2))
+
+
+def random_shift_tensor(frames: Tensor, pad: int, rng: np.random.Generator) -> Tensor:
+    """Return what `random_shift` does, where the frames lie: the same draws give the same."""
+    if pad == 0:
+        return frames
+    if frames.device.type == 'cpu':
+        return torch.from_numpy(random_shift(frames.numpy(), pad, rng))
+    offsets = torch.from_numpy(draw_offsets(len(frames), pad, rng))
+    return shift_by_index(frames, pad, offsets.to(frames.device, non_blocking=True))
+
+
+def shift_by_index(frames: Tensor, pad: int, offsets: Tensor) -> Tensor:
+    """Shift frames in one pass over all of them: each pixel says where it comes from.
+
+    Args:
+        frames: `(batch, height, width, channels)`.
+        pad: Greatest shift in pixels.
+        offsets: `(batch, 2)` rows and columns from 0 to `2 * pad`, on the same device.
+    """
+    batch, height, width, _ = frames.shape
+    moves = offsets - pad
+    where = torch.arange(max(height, width), device=frames.device)
+    rows = (where[:height] + moves[:, :1]).clamp(0, height - 1)
+    columns = (where[:width] + moves[:, 1:]).clamp(0, width - 1)
+    which = torch.arange(batch, device=frames.device)[:, None, None]
+    return frames[which, rows[:, :, None], columns[:, None, :]]
 
 
 def _shift(frame: np.ndarray, out: np.ndarray, down: int, right: int) -> None:

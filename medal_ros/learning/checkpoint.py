@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from medal_ros.errors import WeightsError
 from medal_ros.learning.agent import Agent
-from medal_ros.learning.weights import WeightsError
+from medal_ros.learning.cuda_graph import cuda_graphs
 
 
 def modules_of(agent: Agent) -> dict[str, nn.Module]:
@@ -41,6 +42,8 @@ def agent_tensors(agent: Agent) -> dict[str, Tensor]:
         'random.numpy': torch.tensor(list(draws), dtype=torch.uint8),
         'random.torch': torch.get_rng_state(),
     }
+    if agent.device.type == 'cuda':
+        tensors['random.cuda'] = torch.cuda.get_rng_state(agent.device)
     for module, own in modules_of(agent).items():
         tensors |= {f'{module}.{name}': value for name, value in own.state_dict().items()}
     for name, (optimizer, module) in optimizers_of(agent).items():
@@ -72,6 +75,10 @@ def restore_agent(agent: Agent, tensors: dict[str, Tensor]) -> None:
     agent.steps, agent.updates = (int(n) for n in tensors['counters'])
     agent.rng.bit_generator.state = json.loads(bytes(tensors['random.numpy'].tolist()))
     torch.set_rng_state(tensors['random.torch'])
+    if agent.device.type == 'cuda':
+        agent.record(cuda_graphs(agent.device, 2))  # the old moments of Adam are gone
+        if 'random.cuda' in tensors:
+            torch.cuda.set_rng_state(tensors['random.cuda'], agent.device)
 
 
 def optimizer_tensors(optimizer: Optimizer, module: nn.Module, name: str) -> dict[str, Tensor]:

@@ -16,9 +16,12 @@ from torch.nn.utils.parametrizations import spectral_norm
 from medal_ros.learning.augment import random_shift
 from medal_ros.learning.config import ClassifierConfig
 from medal_ros.learning.demonstrations import Demonstration
+from medal_ros.learning.device import autocast
 from medal_ros.learning.networks import Encoder, identity, mlp
 from medal_ros.learning.replay import Replay
 from medal_ros.spaces import Spaces
+
+LOOKED_AT = 32  # goals, and newest states, whose logits tell whether it says anything
 
 
 class Classifier(nn.Module):
@@ -34,6 +37,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.config = config
         self.views = channels_seen(config, spaces)
+        self.register_buffer('_seen', torch.tensor(self.views), persistent=False)
         self.sees_proprio = config.proprio == 'both' or config.proprio == agent
         wrap = spectral_norm if config.spectral_norm else identity
         shape = (spaces.height, spaces.width, len(self.views))
@@ -44,7 +48,7 @@ class Classifier(nn.Module):
     def embed(self, frames: Tensor, proprio: Tensor) -> Tensor:
         """Return `(batch, n)` embeddings, fused with proprioception where the agent's sees it."""
         if len(self.views) < frames.shape[-1]:
-            frames = frames[..., self.views]
+            frames = frames[..., self._seen]  # an index on the device: nothing waits for it
         embedding = self.encoder(frames)
         return torch.cat([embedding, proprio], -1) if self.sees_proprio else embedding
 
@@ -56,8 +60,7 @@ class Classifier(nn.Module):
     def reward(self, frames: Tensor, proprio: Tensor) -> Tensor:
         """Return `(batch,)` rewards, -log(1 - C(s)) unless configured otherwise."""
         limit = self.config.logit_limit
-        bf16 = self.config.precision == 'bf16'
-        with torch.autocast(frames.device.type, torch.bfloat16, enabled=bf16):
+        with autocast(self.config.precision, frames.device):
             logit = self.logit(self.embed(frames, proprio)).clamp(-limit, limit)
         if self.config.reward == 'log(C)':
             return -F.softplus(-logit)
@@ -150,7 +153,7 @@ class ClassifierTrainer:
         for _ in range(self.config.steps):
             metrics.update(self.step(replay, steps))
         self.events += 1
-        return metrics
+        return metrics | self.spread(replay, steps)
 
     def step(self, replay: Replay, steps: int) -> dict[str, float]:
         """Take one gradient step: cross-entropy on mixed embeddings (paper s4, A.2)."""
@@ -160,7 +163,7 @@ class ClassifierTrainer:
         labels = torch.zeros(c.positives + c.negatives, device=self.device)
         labels[: c.positives] = 1.0
         self.classifier.train()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=c.precision == 'bf16'):
+        with autocast(c.precision, self.device):
             embeddings = self.classifier.embed(frames, torch.from_numpy(proprio).to(self.device))
             if c.mixup > 0:
                 weights = self.rng.beta(c.mixup, c.mixup, len(labels)).astype(np.float32)
@@ -192,12 +195,29 @@ class ClassifierTrainer:
         right = torch.cat([logits[:size] > 0, logits[size:] <= 0])
         return right.float().mean().item()
 
+    @torch.no_grad()
+    def spread(self, replay: Replay, steps: int) -> dict[str, float]:
+        """Return how far apart the logits of some goals and of the newest states are.
+
+        Nothing is drawn: to look must not change what comes next.
+        """
+        goals = np.linspace(0, len(self.goal_frames) - 1, LOOKED_AT).astype(int)
+        own = replay.own(self.agent, np.arange(max(0, steps - LOOKED_AT), steps))
+        frames = np.concatenate([self.goal_frames[goals], replay.store.frames[own]])
+        proprio = np.concatenate([self.goal_proprio[goals], replay.store.proprio[own]])
+        logits = self.classifier.logit(
+            self.classifier.embed(
+                torch.from_numpy(frames).to(self.device), torch.from_numpy(proprio).to(self.device)
+            )
+        )
+        return {'spread': logits.std().item(), 'largest': logits.abs().max().item()}
+
     def _draw(
         self, replay: Replay, first: int, last: int, positives: int, negatives: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw goals, then states at the agent's own stored steps from `first` to `last`."""
         goals = self.rng.integers(0, len(self.goal_frames), positives)
-        own = replay.store.steps[self.agent][self.rng.integers(first, last, negatives)]
+        own = replay.own(self.agent, self.rng.integers(first, last, negatives))
         frames = np.concatenate([self.goal_frames[goals], replay.store.frames[own]])
         proprio = np.concatenate([self.goal_proprio[goals], replay.store.proprio[own]])
         return frames, proprio

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from medal_ros.learning.augment import random_shift
+from medal_ros.learning.augment import random_shift_tensor
+from medal_ros.learning.batch import Parts
 from medal_ros.learning.config import AgentConfig
+from medal_ros.learning.feed import whole
 from medal_ros.learning.policy import Policy
 from medal_ros.learning.replay import Replay
 
@@ -32,20 +35,20 @@ class Cloner:
     ) -> None:
         self.policy, self.config = policy, config
         self.demonstrations, self.agent, self.rng = demonstrations, agent, rng
+        self.feed = whole(next(policy.parameters()).device)
         self.optimizer = torch.optim.Adam(policy.parameters(), config.learning_rate, fused=True)
 
-    def step(self) -> float:
+    def step(self) -> Tensor:
         """Take one gradient step and return the loss: minus the mean log-likelihood."""
-        indices = self.demonstrations.choose((self.agent,), self.config.batch, self.rng)
-        batch = self.demonstrations.batch(indices)
-        frames = torch.from_numpy(random_shift(batch.frames, self.config.shift, self.rng))
-        device = next(self.policy.parameters()).device
-        features = self.policy.features(
-            frames.to(device), torch.from_numpy(batch.proprio).to(device)
-        )
-        actions = torch.from_numpy(batch.actions).to(device)
-        loss = -self.policy.actor.log_likelihood(features, actions).mean()
+        batch = self.feed(self._choose)
+        frames = random_shift_tensor(batch.frames, self.config.shift, self.rng)
+        features = self.policy.features(frames, batch.proprio)
+        loss = -self.policy.actor.log_likelihood(features, batch.actions).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        return loss.item()
+        return loss.detach()
+
+    def _choose(self) -> Parts:
+        chosen = self.demonstrations.choose((self.agent,), self.config.batch, self.rng)
+        return [(self.demonstrations, chosen)]

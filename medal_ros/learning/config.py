@@ -212,7 +212,10 @@ class AgentConfig:
         1000, "the agent's own stored steps before its first update", source='ours', low=1
     )
     precision: str = option(
-        'fp32', 'bf16 runs matrix products in bfloat16', source='ours', choices=('fp32', 'bf16')
+        'auto',
+        'bf16 runs matrix products in bfloat16; auto: bf16 on a GPU that has it, else fp32',
+        source='ours',
+        choices=('auto', 'fp32', 'bf16'),
     )
 
 
@@ -266,7 +269,39 @@ class ClassifierConfig:
     learning_rate: float = option(3e-4, 'Adam', source='workshop', low=0)
     logit_limit: float = option(10.0, 'bound on the logit inside the reward', source='ours', low=0)
     precision: str = option(
-        'fp32', 'bf16 runs matrix products in bfloat16', source='ours', choices=('fp32', 'bf16')
+        'auto',
+        'bf16 runs matrix products in bfloat16; auto: bf16 on a GPU that has it, else fp32',
+        source='ours',
+        choices=('auto', 'fp32', 'bf16'),
+    )
+
+
+@dataclass(frozen=True)
+class HealthConfig:
+    """From when on what is learned is not handed on, and the last good weights stay in use."""
+
+    saturated: float = option(
+        0.98,
+        'share of the motions of a batch, over some looks, at which a policy saturates; 0: any',
+        source='ours',
+        low=0,
+        high=1,
+    )
+    window: int = option(
+        20, 'looks, one every ten updates, that this share is the mean of', source='ours', low=1
+    )
+    margin: float = option(
+        2.0, 'values beyond so often what the rewards allow diverge; 0: any', source='ours', low=0
+    )
+    collapsed: float = option(
+        1e-4,
+        "spread of a classifier's logits over goals and own states below which it says nothing; "
+        '0: any',
+        source='ours',
+        low=0,
+    )
+    exploded: float = option(
+        100.0, 'size of a logit beyond which a classifier explodes; 0: any', source='ours', low=0
     )
 
 

@@ -27,6 +27,13 @@ from medal_ros.spaces import AGENTS, Spaces
 
 FORMAT = 'medal_ros demonstration 1'
 REQUIRED, OPTIONAL = ('frames', 'proprio', 'actions'), ('task_rewards', 'held')
+FORM = {  # type and number of dimensions of each
+    'frames': (np.uint8, 4),
+    'proprio': (np.float32, 2),
+    'actions': (np.float32, 2),
+    'task_rewards': (np.float32, 2),
+    'held': (np.int32, 1),
+}
 START = 'start.'  # what the names of a snapshot's arrays begin with
 MAX_BYTES = 2 << 30
 
@@ -117,12 +124,30 @@ def load_demonstration(path: Path) -> Demonstration:
         raise DemonstrationError(f'{path} is damaged or truncated') from None
     if text.get('checksum', '') not in ('', str(checksum(arrays))):
         raise DemonstrationError(f'{path} is damaged: its checksum is not what it was')
+    _check_form(arrays, path)
     start = {k.removeprefix(START): arrays.pop(k) for k in names if k.startswith(START)}
     cameras = tuple(text.get('cameras', '').split(','))
     about = {'start': start or None, 'source': text.get('source', '')}
     return Demonstration(
         text.get('task', ''), text.get('direction', ''), cameras, **arrays, **about
     )
+
+
+def _check_form(arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Raise a DemonstrationError unless the arrays are as every demonstration has them."""
+    length = arrays['actions'].shape[0] if arrays['actions'].ndim else 0
+    rows = dict.fromkeys(arrays, length + 1) | {'actions': length, 'task_rewards': length}
+    for key, (type_, ndim) in FORM.items():
+        array = arrays.get(key)
+        if array is None:
+            continue
+        if (array.dtype, array.ndim) != (type_, ndim) or len(array) != rows[key]:
+            wanted = [rows[key], *array.shape[1:ndim]]
+            shape = ', '.join(map(str, wanted)) + ', ?' * (ndim - len(wanted))
+            raise DemonstrationError(
+                f'{path.name}: {key} are {array.dtype}{list(array.shape)}, '
+                f'not {np.dtype(type_)}[{shape}]'
+            )
 
 
 def check(demonstration: Demonstration, task: str, spaces: Spaces, least: int, name: str) -> None:

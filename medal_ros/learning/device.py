@@ -1,10 +1,12 @@
-"""Where networks are trained."""
+"""Where networks are trained, in which precision, and what differs on a GPU."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import torch
+from torch import nn
 
 from medal_ros.errors import UserError
 
@@ -27,3 +29,22 @@ def choose_device(asked: str = 'auto') -> torch.device:
     if (device.index or 0) >= count:
         raise UserError(f'the GPU {asked} was asked for and there are only {count}')
     return device
+
+
+def in_bf16(precision: str, device: torch.device) -> bool:
+    """Return whether `auto`, `fp32` or `bf16` means bfloat16 on a device."""
+    if precision == 'auto':  # GPUs have it in hardware since compute capability 8.0
+        return device.type == 'cuda' and torch.cuda.get_device_capability(device) >= (8, 0)
+    return precision == 'bf16'
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """Return what runs matrix products in a precision: `auto`, `fp32` or `bf16`."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=in_bf16(precision, device))
+
+
+def adam(
+    parameters: Iterable[nn.Parameter], rate: float, device: torch.device, fused: bool = True
+) -> torch.optim.Adam:
+    """Return Adam for parameters on a device; on a GPU, one that a CUDA graph may record."""
+    return torch.optim.Adam(parameters, rate, fused=fused, capturable=device.type == 'cuda')

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from medal_ros.learning.config import EntropyConfig
+from medal_ros.learning.device import adam
 
 
 class Temperature(nn.Module):
@@ -17,14 +18,23 @@ class Temperature(nn.Module):
         config: Where it starts, and whether and towards which entropy it is tuned.
         actions: Numbers of an action.
         learning_rate: Of Adam.
+        device: Where it is tuned.
     """
 
-    def __init__(self, config: EntropyConfig, actions: int, learning_rate: float) -> None:
+    def __init__(
+        self,
+        config: EntropyConfig,
+        actions: int,
+        learning_rate: float,
+        device: torch.device | str = 'cpu',
+    ) -> None:
         super().__init__()
         self.config = config
         self.target = config.target * actions
-        self.log_value = nn.Parameter(torch.tensor(math.log(config.weight)))
-        self.optimizer = torch.optim.Adam([self.log_value], learning_rate)
+        device = torch.device(device)
+        self.log_value = nn.Parameter(torch.tensor(math.log(config.weight), device=device))
+        fused = device.type == 'cuda'  # the other one waits for the device
+        self.optimizer = adam([self.log_value], learning_rate, device, fused)
 
     def forward(self) -> Tensor:
         """Return alpha, without a gradient."""

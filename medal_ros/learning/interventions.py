@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from medal_ros.learning.demonstrations import Demonstration, save_demonstration
+from medal_ros.learning.demonstrations import (
+    Demonstration,
+    load_demonstration,
+    save_demonstration,
+)
 from medal_ros.spaces import Spaces
 
 NOBODY = 'nobody'
@@ -71,6 +75,14 @@ class Interventions:
         self._label, self._labelled = '', -1
         self._stretch: list[Driven] = []
         self._ended: list[tuple[str, list[Driven]]] = []
+
+    def snapshot(self) -> list[Any]:
+        """Return, as plain values, all but the stretches that are not final yet."""
+        return [self._agent, self._acted, self._helpless, self._label, self._labelled]
+
+    def restore(self, snapshot: list[Any]) -> None:
+        """Go on from a snapshot."""
+        self._agent, self._acted, self._helpless, self._label, self._labelled = snapshot
 
     def asked_for_help(self, sequence: int) -> None:
         """Take note that from this observation on no policy was in control."""
@@ -131,6 +143,16 @@ def _stretch(agent: str, steps: list[Driven]) -> Stretch:
         np.stack([step.action for step in steps]).astype(np.float32),
         np.array([step.task_rewards for step in steps], np.float32),
     )
+
+
+def load_stretches(folder: Path, agent: str) -> list[Demonstration]:
+    """Return what a person drove in an agent's place, in the order in which it happened.
+
+    Raises:
+        DemonstrationError: One of the files is damaged.
+    """
+    paths = folder.glob(f'{agent}_*.safetensors')
+    return [load_demonstration(p) for p in sorted(paths, key=lambda p: int(p.stem.split('_')[-1]))]
 
 
 def save_stretches(

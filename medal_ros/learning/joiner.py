@@ -8,14 +8,18 @@ stretches.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from medal_ros.learning.interventions import Driven, Interventions, Stretch
 from medal_ros.learning.replay import NO_REWARDS, Replay
 from medal_ros.spaces import AGENTS
+
+AHEAD = 10_000  # numbers by which a message may be ahead of the newest: each is settled in turn
+PENDING = 4096  # observations, and steps, that may wait for their partners
 
 
 @dataclass(frozen=True)
@@ -59,20 +63,48 @@ class StepJoiner:
         self._newest_observation = self._newest_step = -1
         self._tail = -1  # sequence of the last frame in replay
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return, as plain values, where it is; what has arrived and is not settled is left out."""
+        return {
+            'next': self.next,
+            'tail': self._tail,
+            'refused': self.refused,
+            'interventions': self.interventions.snapshot(),
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from a snapshot, over the replay of that moment."""
+        self.next, self._tail = snapshot['next'], snapshot['tail']
+        self.refused = snapshot['refused']
+        self.interventions.restore(snapshot['interventions'])
+
     def add_observation(self, sequence: int, frame: np.ndarray, proprio: np.ndarray) -> None:
         """Take one observation; a repeated or settled one is ignored."""
-        if sequence >= self.next:
+        if self._plausible(sequence, begins=True):
             self._observations.setdefault(sequence, (frame, proprio))
             self._newest_observation = max(self._newest_observation, sequence)
+            _forget(self._observations)
 
     def add_step(self, step: StepRecord) -> None:
         """Take one step; the same step again is ignored, a different one makes both doubtful."""
-        if step.sequence < self.next:
+        if not self._plausible(step.sequence):
             return
         known = self._steps.setdefault(step.sequence, step)
         if not _same(known, step):
             self._doubtful.add(step.sequence)
         self._newest_step = max(self._newest_step, step.sequence)
+        _forget(self._steps)
+
+    def _plausible(self, sequence: int, begins: bool = False) -> bool:
+        """Return whether a message can be of this practice: not settled, and not far ahead.
+
+        Whoever joins late begins with the first observation: it was checked, unlike a step.
+        """
+        heard = max(self._newest_observation, self._newest_step)
+        if begins and heard < 0 and sequence > self.next + AHEAD:
+            self.next = sequence
+        newest = max(self.next, heard)
+        return self.next <= sequence <= newest + AHEAD
 
     def settle(self) -> Resolved | None:
         """Settle the next sequence number, or return None while something may still arrive.
@@ -123,11 +155,23 @@ class StepJoiner:
         return finite and step.action.shape == self.replay.store.actions.shape[1:]
 
     def _store(self, step: StepRecord, before: tuple, after: tuple) -> None:
-        if self._tail != step.sequence:
+        if self._tail != step.sequence or not self._shown_last(before):
             self.replay.add_frame(*before)
         self.replay.add_step(step.agent, step.action, step.task_rewards)
         self.replay.add_frame(*after)
         self._tail = step.sequence + 1
+
+    def _shown_last(self, seen: tuple[np.ndarray, np.ndarray]) -> bool:
+        """Whether replay ends with this; after a restart the same number may be another world."""
+        store, last = self.replay.store, self.replay.counts.frames - 1
+        return np.array_equal(store.frames[last], seen[0]) and np.array_equal(
+            store.proprio[last], seen[1].astype(np.float32)
+        )
+
+
+def _forget(kept: dict) -> None:
+    if len(kept) > PENDING:
+        del kept[next(iter(kept))]
 
 
 def _same(a: StepRecord, b: StepRecord) -> bool:

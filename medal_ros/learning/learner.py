@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from medal_ros.learning.agent import Agent
+from medal_ros.learning.agent import Agent, Metrics
 from medal_ros.learning.budget import UpdateBudget
 from medal_ros.learning.classifier import Classifier
 from medal_ros.learning.config import SideConfig
 from medal_ros.learning.demonstrations import Demonstration
+from medal_ros.learning.feed import feeds
 from medal_ros.learning.joiner import Resolved, StepJoiner
 from medal_ros.learning.replay import FrameStore, Replay
 from medal_ros.spaces import Spaces
@@ -26,6 +27,9 @@ class Learner:
         store: Where frames and steps go.
         seed: Seeds everything.
         device: Where the networks are trained.
+
+    Attributes:
+        drawn_from: With a GPU, where batches come from, in a sentence.
     """
 
     def __init__(
@@ -39,11 +43,19 @@ class Learner:
     ) -> None:
         self.replay = Replay(store)
         self.joiner = StepJoiner(self.replay)
+        sources, self.drawn_from = feeds(store, torch.device(device), sides)
         self.agents: dict[str, Agent] = {}
         for name, side in sides.items():
             partner = self.agents.get('forward')
             self.agents[name] = Agent(
-                name, side.agent, spaces, demonstrations[name], seed, device, partner
+                name,
+                side.agent,
+                spaces,
+                demonstrations[name],
+                seed,
+                device,
+                partner,
+                sources[name],
             )
         self.classifiers = {
             name: Classifier(side.classifier, spaces, name).to(device).eval()
@@ -83,7 +95,7 @@ class Learner:
         if agent.steps >= agent.config.learn_after:
             self.budgets[name].add()
 
-    def learn(self, name: str) -> dict[str, float] | None:
+    def learn(self, name: str) -> Metrics | None:
         """Take one agent's next earned update; None when none is due."""
         critic_steps = self.budgets[name].take()
         if not critic_steps:

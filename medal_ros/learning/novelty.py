@@ -181,7 +181,7 @@ class NoveltyTrainer:
     @torch.no_grad()
     def _embed(self, replay: Replay, steps: int) -> None:
         """Embed the agent's steps that have not been yet: a frozen encoder sees each frame once."""
-        own = replay.store.steps[self.agent][len(self.embeddings) : steps]
+        own = replay.own(self.agent, np.arange(len(self.embeddings), steps))
         parts = [self.embeddings]
         for first in range(0, len(own), CHUNK):
             chunk = own[first : first + CHUNK]

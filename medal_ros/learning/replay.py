@@ -9,30 +9,17 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
+from medal_ros.errors import UserError
+from medal_ros.learning.batch import Batch, draw
 from medal_ros.spaces import AGENTS, Spaces
 
+AHEAD = 16 << 20  # bytes of frames for which room on the disk is reserved at once
 NO_REWARDS = (np.nan, np.nan)  # on a robot, nobody but the classifiers judges
-
-
-class Batch(NamedTuple):
-    """Transitions. Frames `(batch, height, width, channels)` uint8; the rest float32.
-
-    `task_rewards` are `(batch, 2)`: the stand-in's own, for doing and for undoing the task.
-    """
-
-    frames: np.ndarray
-    proprio: np.ndarray
-    actions: np.ndarray
-    next_frames: np.ndarray
-    next_proprio: np.ndarray
-    task_rewards: np.ndarray
 
 
 class FrameStore:
@@ -42,16 +29,18 @@ class FrameStore:
         spaces: Shapes of observations and actions.
         capacity: Frames that fit.
         folder: Where the files lie; None keeps everything in memory.
-        mode: Of the files: `'w+'` makes them anew, `'r'` reads and `'r+'` goes on with those there.
+        mode: Of the files: `'w+'` makes them anew, `'r'` reads and `'r+'` goes on with those there;
+            `'a'` goes on with what there is of them and makes room for the rest.
 
     Raises:
-        ValueError: The files are not there or do not have the size of this store.
+        UserError: The files are not there or do not have the size of this store.
     """
 
     def __init__(
         self, spaces: Spaces, capacity: int, folder: Path | None = None, mode: str = 'w+'
     ) -> None:
         self.capacity, self.folder, self.mode = capacity, folder, mode
+        self._reserved = 0  # rows for which the disk has room for sure
         if folder is not None and mode == 'w+':
             folder.mkdir(parents=True, exist_ok=True)
         self.frames = self._array('frames', (capacity, *spaces.frame_shape), np.uint8)
@@ -67,9 +56,19 @@ class FrameStore:
         if self.mode == 'w+':
             return np.memmap(path, dtype, 'w+', shape=shape)  # sparse: costs what is written
         wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if self.mode == 'a':
+            with open(path, 'ab') as file:
+                file.truncate(wanted)
+            return np.memmap(path, dtype, 'r+', shape=shape)
         if not path.is_file() or path.stat().st_size != wanted:
-            raise ValueError(f'{path} is not a replay store of {self.capacity} frames')
+            raise UserError(f'{path} is not a replay store of {self.capacity} frames')
         return np.memmap(path, dtype, self.mode, shape=shape)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a frame and of what was measured and done at it."""
+        columns = (self.frames, self.proprio, self.actions, self.task_rewards)
+        return sum(column[:1].nbytes for column in columns)
 
     def grow(self, capacity: int) -> None:
         """Make room for more frames in a store that is kept in memory."""
@@ -84,6 +83,30 @@ class FrameStore:
         self.steps = {name: grown(array) for name, array in self.steps.items()}
         self.capacity = capacity
 
+    def reserve(self, rows: int) -> None:
+        """Make sure that the disk has room for this many rows, before anything is written there.
+
+        A mapped file that finds the disk full ends the process without a word.
+
+        Raises:
+            UserError: The disk has no room.
+        """
+        if self.folder is None or rows <= self._reserved:
+            return
+        row = self.frames[:1].nbytes
+        ahead = min(rows + max(AHEAD // row, 64), self.capacity)
+        for array in self._mapped():
+            first, last = ((n * array[:1].nbytes) for n in (rows - 1, ahead))
+            try:
+                with open(array.filename, 'rb+') as file:
+                    os.posix_fallocate(file.fileno(), first, last - first)
+            except OSError as error:
+                raise UserError(
+                    f'the replay store cannot grow beyond {rows - 1} frames: {error.strerror} '
+                    f'({self.folder})'
+                ) from None
+        self._reserved = ahead
+
     def expect(self, indices: np.ndarray) -> None:
         """Tell the system that the transitions that begin at these frames are read next.
 
@@ -93,7 +116,7 @@ class FrameStore:
         if not isinstance(pages, mmap.mmap):
             return
         row = self.frames[:1].nbytes
-        for first in (indices * row).tolist():
+        for first in (indices.clip(0, max(self.capacity - 2, 0)) * row).tolist():
             start = first // mmap.PAGESIZE * mmap.PAGESIZE
             pages.madvise(mmap.MADV_WILLNEED, start, first + 2 * row - start)
 
@@ -114,6 +137,10 @@ class FrameStore:
             name = lists.get(str(array.filename))
             rows = counts.of(name) if name else counts.frames
             os.truncate(array.filename, rows * array[:1].nbytes)
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a column by its name, that of an agent's list included."""
+        return self.steps[name] if name in self.steps else getattr(self, name)
 
     def _mapped(self) -> list[np.memmap]:
         columns = (self.frames, self.proprio, self.actions, self.task_rewards)
@@ -138,6 +165,7 @@ class Replay:
     def __init__(self, store: FrameStore) -> None:
         self.store = store
         self.counts = Counts()
+        self.instead: dict[str, np.ndarray] = {}  # of an agent's steps, which one to sample
 
     def add_frame(self, frame: np.ndarray, proprio: np.ndarray) -> None:
         """Append a frame.
@@ -146,6 +174,7 @@ class Replay:
             ValueError: The store is full.
         """
         self._require_room()
+        self.store.reserve(self.counts.frames + 1)
         index = self.counts.frames
         self.store.frames[index] = frame
         self.store.proprio[index] = proprio
@@ -169,7 +198,18 @@ class Replay:
 
     def _require_room(self) -> None:
         if self.counts.frames >= self.store.capacity:
-            raise ValueError(f'the replay store is full: it holds {self.store.capacity} frames')
+            raise UserError(f'the replay store is full: it holds {self.store.capacity} frames')
+
+    def own(self, agent: str, numbers: np.ndarray) -> np.ndarray:
+        """Return the frame indices of an agent's steps, by their numbers.
+
+        In the place of a step that was set aside as damaged stands the nearest whole one.
+        """
+        instead = self.instead.get(agent)
+        if instead is not None:
+            known = numbers < len(instead)
+            numbers = np.where(known, instead[np.minimum(numbers, len(instead) - 1)], numbers)
+        return self.store.steps[agent][numbers]
 
     def choose(self, agents: tuple[str, ...], size: int, rng: np.random.Generator) -> np.ndarray:
         """Draw frame indices of steps uniformly over what the agents did together."""
@@ -178,44 +218,16 @@ class Replay:
         for agent in agents:
             count = self.counts.of(agent)
             mine = (draws >= 0) & (draws < count)
-            indices[mine] = self.store.steps[agent][draws[mine]]
+            indices[mine] = self.own(agent, draws[mine])
             draws = draws - count
         return indices
 
-    def batch(self, indices: np.ndarray) -> Batch:
+    def batch(self, indices: np.ndarray) -> Batch[np.ndarray]:
         """Return the transitions that begin at these frames."""
         return draw([(self, indices)])
 
     @property
     def bytes(self) -> int:
         """Bytes of everything stored so far."""
-        s = self.store
-        row = sum(a[:1].nbytes for a in (s.frames, s.proprio, s.actions, s.task_rewards))
         lists = 8 * (self.counts.forward + self.counts.backward)
-        return self.counts.frames * row + lists
-
-
-def draw(parts: Sequence[tuple[Replay, np.ndarray]]) -> Batch:
-    """Return the transitions that begin at these frames of several replays, in one batch."""
-    for replay, indices in parts:
-        replay.store.expect(indices)
-
-    def gather(column: str, after: int = 0) -> np.ndarray:
-        arrays = [getattr(replay.store, column) for replay, _ in parts]
-        rows = sum(len(indices) for _, indices in parts)
-        out = np.empty((rows, *arrays[0].shape[1:]), arrays[0].dtype)
-        first = 0
-        for array, (_, indices) in zip(arrays, parts, strict=True):
-            # `raise`, the default, would write into a buffer first.
-            np.take(array, indices + after, 0, out[first : first + len(indices)], 'clip')
-            first += len(indices)
-        return out
-
-    return Batch(
-        gather('frames'),
-        gather('proprio'),
-        gather('actions'),
-        gather('frames', 1),
-        gather('proprio', 1),
-        gather('task_rewards'),
-    )
+        return self.counts.frames * self.store.row_bytes + lists

@@ -6,19 +6,18 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from medal_ros.errors import UserError
+from medal_ros.bounded import TooLarge, read_bytes
+from medal_ros.errors import WeightsError
+from medal_ros.files import write_whole
 
 MAX_BYTES = 4 << 30
-
-
-class WeightsError(UserError):
-    """A weights file that cannot be used, and why, in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -29,23 +28,49 @@ class Written:
     size: int
     checksum: int
 
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Return what announces a file as it is now."""
+        data = path.read_bytes()
+        return cls(path, len(data), zlib.crc32(data))
+
 
 def save_tensors(
-    tensors: Mapping[str, Tensor], path: Path, text: dict[str, str] | None = None
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    text: dict[str, str] | None = None,
+    durable: bool = True,
 ) -> Written:
     """Write named tensors; an existing file is replaced in one step.
+
+    Args:
+        tensors: What to write.
+        path: Where to.
+        text: Words beside the tensors.
+        durable: Wait until the file is on the disk, so that power may fail.
+
+    Raises:
+        WeightsError: A number is not finite: such weights are never handed on.
+        OSError: The disk is full, or cannot be written to.
+    """
+    data = tensor_bytes(tensors, path.name, text)
+    write_whole(path, data, durable)
+    return Written(path, len(data), zlib.crc32(data))
+
+
+def tensor_bytes(
+    tensors: Mapping[str, Tensor], what: str, text: dict[str, str] | None = None
+) -> bytes:
+    """Return named tensors as the content of a file.
 
     Raises:
         WeightsError: A number is not finite: such weights are never handed on.
     """
-    for name, tensor in tensors.items():
+    here = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    for name, tensor in here.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise WeightsError(f'the weights {name} of {path.name} are not finite')
-    data = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, text)
-    partial = path.with_suffix('.partial')
-    partial.write_bytes(data)
-    partial.replace(path)
-    return Written(path, len(data), zlib.crc32(data))
+            raise WeightsError(f'the weights {name} of {what} are not finite')
+    return save(here, text)
 
 
 def load_tensors(path: Path, checksum: int | None = None) -> dict[str, Tensor]:
@@ -55,9 +80,9 @@ def load_tensors(path: Path, checksum: int | None = None) -> dict[str, Tensor]:
         WeightsError: The file is missing, too large, damaged, or not the one announced.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise WeightsError(f'{path} is larger than the {MAX_BYTES >> 30} GiB allowed')
-        data = path.read_bytes()
+        data = read_bytes(path, MAX_BYTES)
+    except TooLarge:
+        raise WeightsError(f'{path} is larger than the {MAX_BYTES >> 30} GiB allowed') from None
     except OSError:
         raise WeightsError(f'there is no weights file {path} that can be read') from None
     if checksum is not None and zlib.crc32(data) != checksum:
@@ -75,6 +100,10 @@ def load_text(path: Path) -> dict[str, str]:
         WeightsError: The file is missing or damaged.
     """
     try:
+        if not path.is_file():  # a pipe would never open
+            raise OSError
+        if path.stat().st_size > MAX_BYTES:
+            raise WeightsError(f'{path} is larger than the {MAX_BYTES >> 30} GiB allowed')
         with safe_open(path, 'pt') as file:
             return file.metadata() or {}
     except OSError:
