@@ -97,6 +97,19 @@ def test_coverage_by_hand(lying, shift, share):
     assert lying.covered(disc(np.array(shift), 0.05)) == pytest.approx(share, abs=0.03)
 
 
+def test_coverage_counts_cloth_above_a_height_only(scene, lying):
+    """A cloth that rises along x from 0 to 0.2 m, so that half of it is above 0.1 m."""
+    slope = np.arcsin(0.2 / SIDE)
+    lying.put(rolled(np.full(COUNT - 1, slope)) + [0.0, 0.0, 0.1])
+    scene.settle()
+    points = disc(np.zeros(2), 0.05)
+    assert lying.covered(points) == lying.covered(points, above=0.02) == 1.0
+    assert lying.covered(points, above=0.1) == pytest.approx(0.5, abs=0.03)
+    assert lying.covered(points, above=0.18) == 0.0
+    west, east = points - [0.015, 0.0], points + [0.015, 0.0]
+    assert lying.covered(west, above=0.1) < 0.4 and lying.covered(east, above=0.1) > 0.6
+
+
 def test_a_folded_cloth_covers_half(scene, lying):
     lying.put(rolled(np.array([0, 0, 0, 0, np.pi, np.pi, np.pi, np.pi])) + [0, 0, THICK])
     scene.settle()

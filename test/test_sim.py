@@ -11,7 +11,10 @@ from gymnasium.utils.env_checker import check_env
 from medal_ros.sim import TASKS, make
 from medal_ros.sim.wrappers import PersistentWorld
 
-TRIALS = {'cube_grasp': 8, 'peg_insert': 8}  # where a step costs ten times as much; others: 20
+# Where a step costs more; others: 20.
+TRIALS = {'cube_grasp': 8, 'peg_insert': 8, 'bowl_cover': 3, 'cloth_hook': 3}
+# Metres aside that an object falls when it is let go: a cloth that an edge held swings down.
+ASIDE = {'cloth_hook': 0.05}  # others: 0.02
 DIGEST = """
 import hashlib, sys
 import numpy as np
@@ -91,10 +94,10 @@ def test_unknown_task_is_refused_by_name():
     assert 'tablecloth' in str(refusal.value)
 
 
-def test_step_never_ends_nor_resets(blind, monkeypatch):
+def test_step_never_ends_nor_resets(blind, task, monkeypatch):
     monkeypatch.setattr(blind, '_place', lambda done: pytest.fail('the step reset the world'))
     rng = np.random.default_rng(0)
-    for _ in range(3 * blind.horizon):
+    for _ in range(100 if task in TRIALS else 3 * blind.horizon):
         _, reward, terminated, truncated, info = blind.step(rng.uniform(-1, 1, blind.spaces.action))
         assert terminated is False and truncated is False
         assert reward == float(info['success'])
@@ -107,7 +110,7 @@ def test_step_never_ends_nor_resets(blind, monkeypatch):
 def test_two_processes_see_the_same(task):
     command = [sys.executable, '-c', DIGEST, task]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    first, second = (run.communicate(timeout=60)[0].strip() for run in runs)
+    first, second = (run.communicate(timeout=240)[0].strip() for run in runs)
     assert len(first) == 64
     assert first == second
 
@@ -157,7 +160,7 @@ def test_arm_reset_leaves_the_object_and_opens_the_gripper(env, pose):
     np.testing.assert_allclose(env.object_position(), place, atol=1e-3)
 
 
-def test_arm_reset_lets_go_of_a_held_object_where_it_is(blind):
+def test_arm_reset_lets_go_of_a_held_object_where_it_is(blind, task):
     blind.reset(seed=6)
     start = blind.object_position()
     for action in blind.expert('forward', np.random.default_rng(6)):
@@ -169,7 +172,7 @@ def test_arm_reset_lets_go_of_a_held_object_where_it_is(blind):
     held = blind.object_position()
     blind.reset_arm('fixed')
     dropped = blind.object_position()
-    np.testing.assert_allclose(dropped[:2], held[:2], atol=0.02)
+    np.testing.assert_allclose(dropped[:2], held[:2], atol=ASIDE.get(task, 0.02))
     for _ in range(3):
         blind.step(np.ones(blind.spaces.action))
     np.testing.assert_allclose(blind.object_position(), dropped, atol=1e-3)

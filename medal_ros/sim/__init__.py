@@ -20,6 +20,8 @@ TASKS = {
     'tabletop': 'medal_ros.sim.tabletop:Tabletop',
     'cube_grasp': 'medal_ros.sim.cube_grasp:CubeGrasp',
     'peg_insert': 'medal_ros.sim.peg_insert:PegInsert',
+    'bowl_cover': 'medal_ros.sim.bowl_cover:BowlCover',
+    'cloth_hook': 'medal_ros.sim.cloth_hook:ClothHook',
     'sawyer_door': 'medal_ros.sim.sawyer_door:SawyerDoor',
     'sawyer_peg': 'medal_ros.sim.sawyer_peg:SawyerPeg',
 }

@@ -65,14 +65,23 @@ class Cloth:
         """Place the cloth, `(81, 3)`; runs no physics."""
         self._data.qpos[self._slides] = vertices - self._home
 
-    def covered(self, points: np.ndarray) -> float:
-        """Return the share of points `(n, 2)` that are under the cloth, seen from above."""
+    def covered(self, points: np.ndarray, above: float = -math.inf) -> float:
+        """Return the share of points that are under the cloth, seen from above.
+
+        Args:
+            points: On the ground, `(n, 2)`.
+            above: Cloth that is lower does not count, metres.
+        """
         corners = self._data.flexvert_xpos[self._triangles, :2]
+        heights = self._data.flexvert_xpos[self._triangles, 2]
         sides = np.roll(corners, -1, axis=1) - corners
         way = points[:, None, None] - corners
         turns = sides[..., 0] * way[..., 1] - sides[..., 1] * way[..., 0]
         inside = (turns >= 0).all(axis=2) | (turns <= 0).all(axis=2)
-        return float(inside.any(axis=1).mean())
+        # A corner's share of a point is that of the side opposite, which starts at the next one.
+        share = np.roll(turns, -1, axis=2) / (turns.sum(axis=2, keepdims=True) + 1e-18)
+        high = (share * heights).sum(axis=2) >= above
+        return float((inside & high).any(axis=1).mean())
 
     def touched_by(self, geoms: Iterable[int]) -> int:
         """Return how many of some geoms touch the cloth."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import ClassVar
@@ -11,7 +12,7 @@ import numpy as np
 from medal_ros.sim.cloth import Cloth, cloth, crumpled, turned
 from medal_ros.sim.gripper import OPEN, RADIUS
 from medal_ros.sim.hand import Hand
-from medal_ros.sim.panda_task import SLOPE, PandaTask, tray
+from medal_ros.sim.panda_task import SLOPE, WALL, PandaTask, fence, tray
 from medal_ros.sim.scene import camera
 from medal_ros.spaces import Spaces
 
@@ -24,7 +25,7 @@ FLAT = 0.09  # nothing of a cloth that was put down is higher
 MOST_TURN = 0.4  # radians; a start has the cloth turned so far at most, or a quarter more
 SETTLE = 12  # control steps in which a cloth that was placed comes to rest
 CLEAR = 0.04  # the tool is at least this far from a cloth that was let go
-JAW = OPEN + RADIUS  # from the tool to the middle of an open finger, along y
+JAW = OPEN + RADIUS  # from the tool to the middle of an open finger
 PRESS = 0.011  # the tool above what the open fingers press the cloth on when they close
 DEEP = 0.010  # the tool below the top of a fold that it grasps
 NARROW = 0.015  # metres about the spot of a grasp in which the height of the cloth counts
@@ -41,13 +42,20 @@ MAT = """
 
 
 class ClothTask(PandaTask):
-    """A task with a cloth of 24 cm that lies on a platform, on the left of a tray."""
+    """A task with a cloth of 24 cm that lies on a platform, on the left of a tray.
+
+    Class attributes:
+        calm: Control steps in which a cloth that was let go slides to where it stays.
+        view: Where the third camera is, and what it looks at, metres, base frame.
+    """
 
     spaces = Spaces(cameras=('wrist', 'third'), height=100, width=100, proprio=4, action=4)
     demonstration_counts: ClassVar[dict[str, int]] = {'forward': 50, 'backward': 50}
     timestep = 0.01
     integrator = 'discrete'
     low = LOW
+    calm: ClassVar[int] = 5
+    view: ClassVar[tuple[tuple, tuple]] = ((1.25, 0.01, 0.62), (0.47, 0.01, 0.10))
 
     def __init__(
         self, render_mode: str | None = 'rgb_array', pixels: int = 0, repeat: int = 1
@@ -64,8 +72,9 @@ class ClothTask(PandaTask):
     # -- the world ---------------------------------------------------------------------------
 
     def _world(self) -> str:
-        eye = camera('third', (1.25, 0.01, 0.62), (0.47, 0.01, 0.10), up=(0, 0, 1), fovy=34)
-        return tray(self.low, self.high) + MAT + self._goal() + cloth([*PLATFORM, 0.01]) + eye
+        eye = camera('third', *self.view, up=(0, 0, 1), fovy=34)
+        walls = tray(self.low, self.high, WALL) + fence(self.low, self.high)
+        return walls + MAT + self._goal() + cloth([*PLATFORM, 0.01]) + eye
 
     @abstractmethod
     def _goal(self) -> str:
@@ -111,18 +120,25 @@ class ClothTask(PandaTask):
 
         An attempt that fails is followed by another one.
         """
-        hand = self._demonstrator(rng)
-        done = self.succeeded if direction == 'forward' else self.undone
+        hand, forward = self._demonstrator(rng), direction == 'forward'
         for _ in range(TRIES):
-            if done():
+            if self._content(forward):
                 break
-            yield from self._fetch(hand)
-            if self._held():
-                yield from self._bring(hand) if direction == 'forward' else self._return(hand)
-                yield from hand.wait(4, closed=False)
+            yield from self._attempt(hand, forward)
             yield from self._rise(hand)
-            yield from hand.wait(5, closed=False)  # what was let go may yet slide
+            yield from hand.wait(self.calm, closed=False)
         yield from hand.wait(5 * self.repeat, closed=False)
+
+    def _content(self, forward: bool) -> bool:
+        """Whether the demonstrator sees no need for another attempt."""
+        return self.succeeded() if forward else self.undone()
+
+    def _attempt(self, hand: Hand, forward: bool) -> Iterator[np.ndarray]:
+        """Yield actions that bring the cloth to its goal or back, and let go of it."""
+        yield from self._fetch(hand)
+        if self._held():
+            yield from self._bring(hand) if forward else self._return(hand)
+            yield from hand.wait(4, closed=False)
 
     @abstractmethod
     def _bring(self, hand: Hand) -> Iterator[np.ndarray]:
@@ -153,24 +169,38 @@ class ClothTask(PandaTask):
     def _held(self) -> bool:
         return self.arm.opening < 0.5 and self.cloth.touched_by(self._fingers) == 2
 
-    def _fetch(self, hand: Hand) -> Iterator[np.ndarray]:
-        """Yield actions that grasp the cloth and lift it to the top of the box."""
+    def _fetch(
+        self, hand: Hand, spot: Callable[[np.random.Generator], np.ndarray] | None = None
+    ) -> Iterator[np.ndarray]:
+        """Yield actions that grasp the cloth and lift it to the top of the box.
+
+        Args:
+            hand: Whose actions they are.
+            spot: Draws where the cloth is grasped when the hand has risen; None: `_spot`.
+        """
         if not self._held():
             yield from self._rise(hand)
-            spot = self._spot(hand.rng)
+            spot = (spot or self._spot)(hand.rng)
             over = np.array([*spot, max(self.above, self._height(spot) + 0.06)])
             yield from self._follow(hand, lambda: over, 0.012)
             down = np.array([*spot, self._height(spot)])
             yield from self._follow(hand, lambda: down, 0.004)
             yield from hand.wait(6, closed=True)
+        yield from self._lift(hand)
+
+    def _lift(self, hand: Hand) -> Iterator[np.ndarray]:
         up = np.array([*self.arm.position[:2], self.high[2] - 0.01])
-        yield from self._follow(hand, lambda: up, 0.02, closed=True)
+        return self._follow(hand, lambda: up, 0.02, closed=True)
 
     def _height(self, spot: np.ndarray) -> float:
         """Return the tool's height for a grasp at `spot`: low, but on nothing too hard."""
-        sides = (spot + [0.0, JAW], spot - [0.0, JAW])
-        under = max(self._ground(side) for side in sides)
+        under = max(self._ground(finger) for finger in self._fingers_at(spot))
         return max(self.low[2], under + PRESS, self.cloth.top(spot, NARROW) - DEEP)
+
+    def _fingers_at(self, spots: np.ndarray) -> np.ndarray:
+        """Return where the fingers of an open jaw are, the tool at `(..., 2)`: `(2, ..., 2)`."""
+        across = JAW * np.array([-math.sin(self.facing), math.cos(self.facing)])
+        return np.stack([spots + across, spots - across])
 
     def _ground(self, spot: np.ndarray) -> float:
         """Return the height of what is below the cloth at `spot`."""
@@ -193,6 +223,9 @@ class ClothTask(PandaTask):
 
     def _put_down(self, hand: Hand) -> Iterator[np.ndarray]:
         """Yield actions that carry the cloth in the jaw to the platform and lower it there."""
-        spot = PLATFORM + hand.rng.uniform(-SPREAD, SPREAD)
-        for height, tolerance in ((self.high[2] - 0.01, 0.02), (0.05, 0.012)):
-            yield from self._carry(hand, lambda h=height: self._carrying(spot, h), tolerance)
+        yield from self._lay(hand, PLATFORM + hand.rng.uniform(-SPREAD, SPREAD))
+
+    def _lay(self, hand: Hand, spot: np.ndarray, height: float = 0.05) -> Iterator[np.ndarray]:
+        """Yield actions that carry the cloth in the jaw over `spot`, `(2,)`, and lower it."""
+        for z, tolerance in ((self.high[2] - 0.01, 0.02), (height, 0.012)):
+            yield from self._carry(hand, lambda z=z: self._carrying(spot, z), tolerance)

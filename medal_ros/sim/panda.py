@@ -55,6 +55,11 @@ LINKS = (
     Link(0, 0, RIGHT, -0.0175, 3.7525, 1.67, 12, 2000, 50, 0.045, ('0 0 0 .06 0 0',)),
     Link(0.088, 0, RIGHT, -2.8973, 2.8973, 0.74, 12, 2000, 50, 0.04, ('0 0 -.01 0 0 .07',)),
 )  # fmt: skip
+JOINT_NAMES = (  # in `urdf/panda.urdf`
+    *(f'panda_joint{i}' for i in range(1, len(LINKS) + 1)),
+    'panda_finger_joint1',
+    'panda_finger_joint2',
+)
 LOWER = np.array([link.low for link in LINKS])
 UPPER = np.array([link.high for link in LINKS])
 
@@ -148,8 +153,8 @@ def scene(
 class Panda(Scene):
     """A compiled `scene`, its arm driven by damped least squares and position servos.
 
-    The tool always points down. At yaw 0 its jaw opens along y; a positive yaw is to the left,
-    seen from above.
+    The tool always points down. At yaw 0 its jaw opens along y, unless it faces another way; a
+    positive yaw is to the left, seen from above.
 
     Args:
         world: MJCF of the objects and cameras beside the arm, as for `scene`.
@@ -159,6 +164,7 @@ class Panda(Scene):
         yaw: Largest yaw that is commanded, either way, radians; 0: the tool never turns.
         timestep: Of the physics, as for `scene`.
         integrator: As for `scene`.
+        facing: How the tool is turned when its yaw is 0, radians: at pi / 2 its jaw opens along x.
 
     Attributes:
         model: The compiled scene; the arm's joints and actuators come first in it.
@@ -174,9 +180,10 @@ class Panda(Scene):
         yaw: float = 0.0,
         timestep: float = TIMESTEP,
         integrator: str = INTEGRATOR,
+        facing: float = 0.0,
     ) -> None:
         super().__init__(scene(world, offscreen, timestep, integrator))
-        self.low, self.high, self.most_yaw = low, high, yaw
+        self.low, self.high, self.most_yaw, self.facing = low, high, yaw, facing
         self._tool = self.model.site('tool').id
         self._scratch = mujoco.MjData(self.model)  # inverse kinematics leaves `data` alone
         self._jacobian = np.zeros((6, self.model.nv))
@@ -191,7 +198,12 @@ class Panda(Scene):
     def yaw(self) -> float:
         """Measured yaw of the tool."""
         turned = self.data.site_xmat[self._tool]
-        return math.atan2(turned[3], turned[0])
+        return math.remainder(math.atan2(turned[3], turned[0]) - self.facing, math.tau)
+
+    @property
+    def joints(self) -> np.ndarray:
+        """Measured joints as in `JOINT_NAMES`, `(9,)` radians and, the last two, metres."""
+        return self.data.qpos[: len(JOINT_NAMES)].copy()
 
     @property
     def opening(self) -> float:
@@ -230,7 +242,7 @@ class Panda(Scene):
         self, position: np.ndarray, joints: np.ndarray, iterations: int = 6, yaw: float = 0.0
     ) -> np.ndarray:
         """Return joints that bring the tool to a pose, pointing down, searching from `joints`."""
-        sine, cosine = math.sin(yaw), math.cos(yaw)
+        sine, cosine = math.sin(self.facing + yaw), math.cos(self.facing + yaw)
         pose = np.array([[cosine, sine, 0.0], [sine, -cosine, 0.0], [0.0, 0.0, -1.0]])
         scratch = self._scratch
         scratch.qpos[:7] = joints

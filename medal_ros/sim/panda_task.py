@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from medal_ros.sim.hand import Hand
-from medal_ros.sim.panda import HOME, INTEGRATOR, TIMESTEP, Panda
+from medal_ros.sim.panda import HOME, INTEGRATOR, JOINT_NAMES, TIMESTEP, Panda
 from medal_ros.sim.task import Observation, Snapshot, TaskEnv
 
 MAX_STEP = 0.02  # metres that one action moves the tool at most
@@ -75,6 +75,7 @@ class PandaTask(TaskEnv):
         rest: The tool after an arm reset to the fixed pose, `(3,)`; its yaw is then 0.
         above: Height of the tool at which nothing on the tray is in its way, metres.
         most_yaw: The tool turns so far either way, radians; 0: never.
+        facing: How it is turned at yaw 0, radians; 0: its jaw opens along y.
         timestep: Of the physics, seconds.
         integrator: Of the physics, as for `medal_ros.sim.panda.scene`.
     """
@@ -84,8 +85,10 @@ class PandaTask(TaskEnv):
     rest: ClassVar[np.ndarray]
     above: ClassVar[float]
     most_yaw: ClassVar[float] = 0.0
+    facing: ClassVar[float] = 0.0
     timestep: ClassVar[float] = TIMESTEP
     integrator: ClassVar[str] = INTEGRATOR
+    joint_names = JOINT_NAMES
 
     def __init__(
         self, render_mode: str | None = 'rgb_array', pixels: int = 0, repeat: int = 1
@@ -99,6 +102,7 @@ class PandaTask(TaskEnv):
             yaw=self.most_yaw,
             timestep=self.timestep,
             integrator=self.integrator,
+            facing=self.facing,
         )
         self._rest = self.arm.inverse(self.rest, HOME, iterations=100)
         self.arm.put(self.rest, opening=1.0)
@@ -170,6 +174,10 @@ class PandaTask(TaskEnv):
         self.start_set = self.start_sets[snapshot['start_set']]
 
     # -- what it shows -----------------------------------------------------------------------
+
+    def joints(self) -> np.ndarray:
+        """Return the angles of the seven joints, then what each finger is away from shut."""
+        return self.arm.joints
 
     def observe(self) -> Observation:
         """Render both cameras; the thread that does so first has to do it ever after."""

@@ -38,6 +38,7 @@ class TaskEnv(gym.Env):
         start_sets: Names of the sets that forward starts can be drawn from; practice and
             evaluation use the first one unless told otherwise.
         demonstration_set: The one in which demonstrations are recorded; empty: the first.
+        joint_names: The arm's joints as `urdf/` calls them; empty: it has no such description.
 
     Attributes:
         start_set: The set of the newest reset; the scripted expert puts things back into it.
@@ -52,6 +53,7 @@ class TaskEnv(gym.Env):
     demonstration_counts: ClassVar[Mapping[str, int]]
     start_sets: ClassVar[tuple[str, ...]] = ('default',)
     demonstration_set: ClassVar[str] = ''
+    joint_names: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, render_mode: str | None = 'rgb_array', pixels: int = 0, repeat: int = 1
@@ -116,10 +118,19 @@ class TaskEnv(gym.Env):
         return self.observe(), self.info()
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Execute one action, clipped to [-1, 1], for `repeat` control steps.
+        """Execute one action and show the world after it.
 
-        The info says of the world after it whether the task is done, `'success'`, and whether
-        it is undone, `'undone'`.
+        The info says of that world whether the task is done, `'success'`, and whether it is
+        undone, `'undone'`.
+
+        Raises:
+            ValueError: The action has a wrong shape or is not finite.
+        """
+        self.execute(action)
+        return self.observe(), float(self.succeeded()), False, False, self.info()
+
+    def execute(self, action: np.ndarray) -> None:
+        """Execute one action, clipped to [-1, 1], for `repeat` control steps; draw nothing.
 
         Raises:
             ValueError: The action has a wrong shape or is not finite.
@@ -132,10 +143,13 @@ class TaskEnv(gym.Env):
         action = np.clip(action, -1.0, 1.0)
         for _ in range(self.repeat):
             self._move(action)
-        return self.observe(), float(self.succeeded()), False, False, self.info()
 
     def info(self) -> dict[str, Any]:
         return {'success': self.succeeded(), 'undone': self.undone()}
+
+    def joints(self) -> np.ndarray:
+        """Return where the joints are, `(len(joint_names),)` radians or metres."""
+        return np.empty(0)
 
     def begin_segment(self, direction: str) -> None:
         """Take note that a segment of practice starts in which `direction`'s policy acts."""
