@@ -18,8 +18,10 @@ from medal_ros.bench.job import run_job
 from medal_ros.bench.methods import METHODS, TASKS, Job, grid
 from medal_ros.bench.results import load_result
 from medal_ros.cli import main
+from medal_ros.config import read_yaml
 from medal_ros.errors import UserError
 from medal_ros.options import flatten
+from medal_ros.resources import share
 from medal_ros.spaces import AGENTS
 
 SMALL = {
@@ -52,6 +54,9 @@ def test_every_method_is_a_small_diff_of_its_size(size):
     ours = flatten(Job(size, 'tabletop', 'medalpp', 0).config())
     true = flatten(Job(size, 'tabletop', 'medalpp_true', 0).config())
     assert {k for k in ours if ours[k] != true[k]} == {'forward.agent.reward'}
+    said = read_yaml(share('config', 'bench', 'sizes', f'{size}.yaml'))
+    theirs = {key.split('.')[1] for key in said if key.startswith('tasks.')}
+    assert theirs <= set(TASKS)
     resets = Job(size, 'tabletop', 'naive', 0).config()
     segments = {'laptop': 32, 'paper': 125}[size]
     assert resets.world_reset_every == segments * resets.segment_steps
@@ -166,10 +171,11 @@ def test_every_method_runs_on_every_task(tmp_path, task, method):
     job = Job('laptop', task, method, 0)
     changes = {**SMALL, 'steps': 200, 'segment_steps': 20, 'world_reset_every': 100}
     changes |= {'evaluation.every': 200, 'evaluation.episodes': 1, 'evaluation.final_episodes': 1}
+    changes['agent.utd'] = 0.2  # forty updates tell whether it learns from these steps at all
     result = run_job(job, tmp_path, changes)
     assert result.finished
     if method != 'bc':
-        assert result.steps == 200
+        assert result.steps == 200 and result.updates > 20
         assert sum(n for _, n in result.segments.values()) == 10
         policies = (job.folder(tmp_path) / 'checkpoints').glob('*.safetensors')
         assert len(list(policies)) == (1 if method in ('oracle', 'naive') else 2)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar('T')
+LARGEST = 1e300  # of a number: JSON has larger ones that no float can hold
 
 
 class Fields:
@@ -82,7 +83,7 @@ def count(value: Any, name: str, least: int = 0) -> int:
 def number(value: Any, name: str, least: float = -math.inf) -> float:
     """Return a value that must be a finite number, no less than `least`."""
     good = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not good or not math.isfinite(value) or value < least:
+    if not good or not abs(value) <= LARGEST or value < least:
         limit = '' if least == -math.inf else f' of at least {least:g}'
         raise ValueError(f'{name} must be a finite number{limit}, not {shown(value)}')
     return float(value)

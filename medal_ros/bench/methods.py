@@ -60,7 +60,7 @@ class Job:
         return root / self.name
 
     def config(self, changes: Mapping[str, Any] | None = None) -> RunConfig:
-        """Return the run: the size's preset and values, then the method's, then `changes`.
+        """Return the run: what the size says for all and for its task, the method, and changes.
 
         Raises:
             UserError: An unknown size, task or method, a key or value that is not allowed.
@@ -70,15 +70,20 @@ class Job:
         require('method', [self.method], METHODS)
         size = read_yaml(share('config', 'bench', 'sizes', f'{self.size}.yaml'))
         method = read_yaml(share('config', 'bench', 'methods', f'{self.method}.yaml'))
-        prefix = f'sizes.{self.size}.'
-        common = {k: v for k, v in method.items() if not k.startswith('sizes.')}
-        own = {k.removeprefix(prefix): v for k, v in method.items() if k.startswith(prefix)}
         preset = size.pop('preset')
-        values = {'task': self.task, 'seed': self.seed}
-        for layer in (size, common, own, changes or {}):
+        values: dict[str, Any] = {}
+        sizes, methods = layers(size, 'tasks', self.task), layers(method, 'sizes', self.size)
+        for layer in (*sizes, *methods, changes or {}):
             values |= expand(layer)
         values |= {'task': self.task, 'seed': self.seed}
         return make_config(preset, values)
+
+
+def layers(values: Mapping[str, Any], group: str, name: str) -> tuple[dict[str, Any], ...]:
+    """Return what a file says for all, and what it says for one name of a group of its own."""
+    prefix = f'{group}.{name}.'
+    common = {k: v for k, v in values.items() if not k.startswith(f'{group}.')}
+    return common, {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
 
 
 def require(what: str, given: list[str], allowed: Any) -> None:

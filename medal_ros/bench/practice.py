@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,18 @@ from torch import Tensor
 
 from medal_ros.bench.representation import pretrain
 from medal_ros.config import RunConfig
-from medal_ros.learning.checkpoint import (
-    agent_tensors,
-    optimizer_tensors,
-    restore_agent,
-    restore_optimizer,
-)
 from medal_ros.learning.classifier import ClassifierTrainer
 from medal_ros.learning.demonstrations import Demonstration
 from medal_ros.learning.device import choose_device
 from medal_ros.learning.learner import Learner
+from medal_ros.learning.learner_state import (
+    learner_state,
+    restore_learner,
+    restore_reward,
+    reward_state,
+)
 from medal_ros.learning.novelty import NoveltyTrainer
-from medal_ros.learning.replay import Counts, FrameStore
+from medal_ros.learning.replay import FrameStore
 from medal_ros.learning.weights import load_tensors, load_text, save_tensors
 from medal_ros.robot.supervisor import Decision, Supervisor, Taken
 from medal_ros.run_folder import RunFolder
@@ -202,19 +201,21 @@ class Practice:
         """Save everything, with values of the caller's own that belong to the same moment."""
         self.learner.replay.store.flush()
         self.folder.checkpoints.mkdir(parents=True, exist_ok=True)
+        agents, learner = learner_state(self.learner)
+        rewards, trainers = reward_state(self.trainers)
         tensors: dict[str, Tensor] = {}
-        for name, agent in self.learner.agents.items():
+        for name, own in [*agents.items(), *((f'reward_{n}', t) for n, t in rewards.items())]:
             # Shared tensors must be copied: safetensors refuses to hold one twice.
-            copied = agent.config.share_encoder
-            own = {k: v.clone() if copied else v for k, v in agent_tensors(agent).items()}
-            tensors |= {f'{name}/{k}': v for k, v in own.items()}
-        for name, trainer in self.trainers.items():
-            own = trainer.classifier.state_dict()
-            own |= optimizer_tensors(trainer.optimizer, trainer.classifier, 'optimizer')
-            tensors |= {f'reward_{name}/{k}': v for k, v in own.items()}
-        for key, value in self.environment.snapshot().items():
-            tensors[f'world/{key}'] = torch.from_numpy(np.ascontiguousarray(value))
-        values = {'practice': json.dumps(self._values()), 'caller': json.dumps(text)}
+            shared = name in agents and self.learner.agents[name].config.share_encoder
+            tensors |= {f'{name}/{k}': v.clone() if shared else v for k, v in own.items()}
+        for name, arrays in (
+            ('world', self.environment.snapshot()),
+            ('stall', self.supervisor.stall.snapshot()),
+        ):
+            for key, value in arrays.items():
+                tensors[f'{name}/{key}'] = torch.from_numpy(np.ascontiguousarray(value))
+        own = {**learner, 'trainers': trainers, **self._values()}
+        values = {'practice': json.dumps(own), 'caller': json.dumps(text)}
         save_tensors(tensors, self.state_path, values)
 
     def saved_text(self) -> dict[str, Any]:
@@ -224,12 +225,6 @@ class Practice:
     def _values(self) -> dict[str, Any]:
         return {
             'supervisor': self.supervisor.snapshot(),
-            'stall': self._stall(),
-            'counts': asdict(self.learner.replay.counts),
-            'budgets': {n: [b.earned, b.dropped] for n, b in self.learner.budgets.items()},
-            'trainers': {
-                n: [t.events, t.rng.bit_generator.state] for n, t in self.trainers.items()
-            },
             'rng': self.rng.bit_generator.state,
             'resets': self.resets,
             'segments': self.segments,
@@ -238,37 +233,25 @@ class Practice:
             'taken': [self._taken.source, self._taken.segment] if self._taken else None,
         }
 
-    def _stall(self) -> list[Any]:
-        stall = self.supervisor.stall
-        return [stall.steps, [place.tolist() for place in stall.truth]]
-
     def _restore(self) -> None:
         tensors, values = (
             load_tensors(self.state_path),
             json.loads(load_text(self.state_path)['practice']),
         )
-        self.learner.replay.counts = Counts(**values['counts'])
-        for name, trainer in self.trainers.items():
-            own = part(tensors, f'reward_{name}')
-            state = trainer.classifier.state_dict()
-            trainer.classifier.load_state_dict({key: own[key] for key in state})
-            restore_optimizer(trainer.optimizer, trainer.classifier, 'optimizer', own)
-            trainer.events, trainer.rng.bit_generator.state = values['trainers'][name]
-        for name, (earned, dropped) in values['budgets'].items():
-            budget = self.learner.budgets[name]
-            budget.earned, budget.dropped = earned, dropped
+        rewards = {name: part(tensors, f'reward_{name}') for name in self.trainers}
+        restore_reward(self.trainers, rewards, values['trainers'])
         self.environment.restore({k: v.numpy() for k, v in part(tensors, 'world').items()})
         self.supervisor.restore(values['supervisor'])
-        stall = self.supervisor.stall
-        stall.steps, places = values['stall']
-        stall.truth.extend(np.array(place) for place in places)
+        stall = {k: v.numpy() for k, v in part(tensors, 'stall').items()}
+        self.supervisor.stall.restore(stall)
         self.rng.bit_generator.state = values['rng']
         self.resets, self.segments = values['resets'], values['segments']
         self.rewarded = values['rewarded']
         self._moment, self._segment, self._joined = values['own']
         self._taken = Taken(*values['taken']) if values['taken'] else None
-        for name, agent in self.learner.agents.items():  # last: torch's generator is theirs
-            restore_agent(agent, part(tensors, name))
+        agents = {name: part(tensors, name) for name in self.names}
+        # Last: torch's generator is theirs.
+        self.learner.replay.counts = restore_learner(self.learner, agents, values)
 
     def close(self) -> None:
         self.environment.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medal_ros.bench.fields import Fields, count, number, pair, shown, text
+from medal_ros.bounded import MAX_RECORD, TooLarge, parse_json, read_bytes
 from medal_ros.errors import UserError
 from medal_ros.statistics import Evaluation
 
@@ -104,9 +105,12 @@ def load_result(path: Path) -> Result:
         UserError: It is missing, half written, of another version, or says what cannot be.
     """
     try:
-        document = json.loads(path.read_text(), parse_constant=_refuse_constant)
+        data = read_bytes(path, MAX_RECORD)
+        document = parse_json(data, parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise UserError(f'{path} does not exist: {path.parent} is no result of a job') from None
+    except TooLarge as error:
+        raise UserError(str(error)) from None
     except ValueError as error:  # UnicodeDecodeError among them
         raise UserError(f'{path} is half written or not JSON ({error})') from None
     found = document.get('format') if isinstance(document, dict) else None
