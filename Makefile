@@ -6,6 +6,7 @@
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH PYTHONPATH PYTHONHOME
 unexport LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 export PYTHON TORCH_INDEX
+PROCESSES = 2
 
 # --flag VALUE for a variable of the command line. The environment does not count: some systems
 # export NAME.
@@ -13,7 +14,7 @@ flag = $(if $(filter command,$(origin $(1))),$(if $($(1)),--$(2) '$($(1))'))
 
 help:
 	@echo 'make train [TASK=] [PRESET=] [SEED=] [STEPS=] [NAME=] [ARGS=]   train, see: medal train --help'
-	@echo 'make test [ARGS=]   run the tests; ARGS go to pytest'
+	@echo 'make test [PROCESSES=] [ARGS=]   run the tests, so many files side by side; ARGS go to pytest'
 	@echo 'make lint           check style'
 	@echo 'make setup          only make .venv; train, test and lint do it by themselves'
 	@echo 'make clean          remove .venv and build; runs/ stays'
@@ -27,7 +28,7 @@ train: setup
 		$(call flag,SEED,seed) $(call flag,STEPS,steps) $(call flag,NAME,name) $(ARGS)
 
 test: setup
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
 lint: setup
 	@.venv/bin/ruff check

@@ -104,7 +104,7 @@ setup(
     packages=find_packages(include=[NAME, f'{NAME}.*']),
     python_requires='>=3.11',
     install_requires=requirements('run.txt'),
-    extras_require={name: requirements(f'{name}.txt') for name in ('lerobot', 'ray')},
+    extras_require={name: requirements(f'{name}.txt') for name in ('console', 'lerobot', 'ray')},
     entry_points={'console_scripts': [f'medal = {NAME}.cli:main']},
     data_files=[],
     distclass=CMakeDistribution,

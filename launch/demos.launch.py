@@ -12,8 +12,18 @@ from launch.actions import OpaqueFunction
 
 from medal_ros.bringup import configure_from_texts
 from medal_ros.hardware import PRESET, load_laboratory, world
-from medal_ros.launching import choice, declare, scratch, start, values, whole_number
-from medal_ros.launching_franka import beside, joystick, truth
+from medal_ros.launching import (
+    choice,
+    console,
+    declare,
+    scratch,
+    start,
+    truth,
+    values,
+    whole_number,
+)
+from medal_ros.launching_franka import beside, joystick
+from medal_ros.launching_rviz import stand_in as shown
 from medal_ros.options import build
 from medal_ros.robot.recording import RecordingConfig
 from medal_ros.teleoperation import KEYS, check, controls, stand_in
@@ -21,7 +31,7 @@ from medal_ros.train import alone
 
 ARGUMENTS = (
     'task', 'preset', 'seed', 'rate', 'set', 'folder', 'count', 'teleop', 'robot', 'laboratory',
-    'drivers', 'rviz', 'namespace',
+    'drivers', 'rviz', 'console', 'namespace', 'network',
 )  # fmt: skip
 
 
@@ -43,14 +53,16 @@ def bring_up(context: LaunchContext) -> list[Action]:
     }
     recording = build(RecordingConfig, changes, 'argument')
     check(config, recording)
-    others, folder = [], scratch()
+    folder = scratch()
     if franka:  # whose nodes listen to a pad anyway
         laboratory = load_laboratory(given['laboratory'])
         specs = [*world(config, laboratory), *controls(config, recording, 'none')]
         others = beside(given, laboratory, folder)
     else:
         specs = [*stand_in(config), *controls(config, recording, device)]
-        if device == 'joy' and truth(given, 'drivers'):
-            others = [joystick(given['namespace'])]
+        others = shown(given, config.task, folder)
+        if truth(given, 'drivers') and device == 'joy':
+            others.append(joystick(given['namespace']))
     with alone(given['namespace']):
+        others = [*others, *console(given, folder)]
         return [*others, *start(specs, folder, given['namespace'])]

@@ -5,10 +5,14 @@ from launch.action import Action
 from launch.actions import OpaqueFunction
 
 from medal_ros.bringup import configure_from_texts, simulation
-from medal_ros.launching import declare, scratch, start, values
+from medal_ros.launching import console, declare, scratch, start, values
+from medal_ros.launching_rviz import stand_in
 from medal_ros.train import alone
 
-ARGUMENTS = ('task', 'preset', 'seed', 'steps', 'rate', 'set', 'namespace')
+ARGUMENTS = (
+    'task', 'preset', 'seed', 'steps', 'rate', 'set', 'record', 'rviz', 'console', 'namespace',
+    'network',
+)  # fmt: skip
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -17,6 +21,8 @@ def generate_launch_description() -> LaunchDescription:
 
 def bring_up(context: LaunchContext) -> list[Action]:
     given = values(context, ARGUMENTS)
-    specs = simulation(configure_from_texts(given))
+    config, folder = configure_from_texts(given), scratch()
+    others = [*stand_in(given, config.task, folder), *console(given, folder)]
     with alone(given['namespace']):
-        return start(specs, scratch(), given['namespace'])
+        nodes = start(simulation(config), folder, given['namespace'], most=config.graph.restarts)
+        return [*others, *nodes]

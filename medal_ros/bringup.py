@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from medal_ros import disk
+from medal_ros.bags.record import RecordConfig, bag_name
 from medal_ros.config import (
     NodeConfig,
     RunConfig,
@@ -24,11 +26,12 @@ from medal_ros.config import (
     presets,
     save_config,
 )
-from medal_ros.evaluation import best_steps, check_sets, choose, open_run
+from medal_ros.exam.plan import Plan
 from medal_ros.learning.classifier import Classifier
 from medal_ros.learning.demonstrations import load_demonstrations, save_demonstration
 from medal_ros.learning.device import choose_device
 from medal_ros.learning.policy import Policy
+from medal_ros.network import MEANING, NETWORKS
 from medal_ros.options import OptionError, flatten, nest, parse_assignment
 from medal_ros.robot.supervisor import SupervisorConfig
 from medal_ros.run_folder import RunFolder
@@ -57,22 +60,39 @@ ARGUMENTS = {
     'laboratory': ('', 'YAML file about the Franka and its cameras; empty: the example'),
     'drivers': ('true', 'whether to start the drivers of arm, gripper, cameras and joystick'),
     'rviz': ('false', 'whether to show it all in RViz'),
-    'run': ('', 'folder of the run to evaluate'),
-    'checkpoint': ('last', 'last, best, all, or a number of steps'),
-    'episodes': ('100', 'episodes of an evaluation'),
-    'policy': ('', 'forward, backward or cloning, the baseline; empty: the first two'),
+    'resume': ('', 'folder of a stopped run to go on with'),
+    'record': ('false', "whether to record the graph's topics into a bag of rosbag2"),
+    'console': ('false', 'whether to show and steer it in a browser, at http://127.0.0.1:8090/'),
+    'run': ('', 'folder of the run to evaluate; several with commas'),
+    'checkpoints': ('last', 'last, best, all, or a number of steps; several with commas'),
+    'episodes': ('50', 'trials on each start set'),
+    'policy': ('forward,backward', 'some of forward, backward and cloning, the baseline'),
     'starts': ('', "start sets to measure on, as id,ood; empty: the task's first"),
+    'start_list': ('', 'YAML file of starts to use instead of drawn ones'),
+    'judge': ('truth', "truth, the stand-in's own, or person"),
+    'out': ('', 'folder of the evaluation; empty: RUN/evaluations/...'),
     'namespace': ('medal', 'ROS namespace of all nodes'),
+    'network': (NETWORKS[0], MEANING),
 }
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """One node: the executable `name` of this package, its parameters, and topics renamed."""
+    """One node: the executable `name` of this package, its parameters, and topics renamed.
+
+    The others go on without one that is not `vital`.
+    """
 
     name: str
     parameters: dict[str, Any] = field(default_factory=dict)
     remappings: dict[str, str] = field(default_factory=dict)
+    vital: bool = True
+
+    def again(self) -> NodeSpec:
+        """Return the node as it is started in the place of one that ended: it goes on."""
+        if 'resume' not in self.parameters:
+            return self
+        return dataclasses.replace(self, parameters={**self.parameters, 'resume': True})
 
     def parameters_file(self, folder: Path) -> Path:
         """Write the parameters as a ROS parameter file and return its path."""
@@ -84,8 +104,17 @@ class NodeSpec:
         return path
 
 
-def world(config: RunConfig, spaces: Spaces) -> list[NodeSpec]:
-    """Return the stand-in's nodes: the arm, its cameras' synchroniser, the supervisor."""
+VIEW = NodeSpec('view')  # shows what is learned, in RViz
+
+
+def world(
+    config: RunConfig, spaces: Spaces, kept: Mapping[str, Any] | None = None
+) -> list[NodeSpec]:
+    """Return the stand-in's nodes: the arm, its cameras' synchroniser, the supervisor.
+
+    `kept` says where those that have a state of their own keep it: see `keeping`.
+    """
+    kept = kept or {}
     privileged = config.ask_for_help.privileged
     arm = {
         'task': config.task,
@@ -93,11 +122,15 @@ def world(config: RunConfig, spaces: Spaces) -> list[NodeSpec]:
         'pixels': config.pixels,
         'repeat': config.repeat,
         'rate': config.graph.rate,
+        'stale_after': config.graph.stale_after,
         'arm_reset_pose': config.arm_reset.pose,
         'publish_truth': privileged,
+        **kept,
     }
     sync = {'cameras': list(spaces.cameras), 'height': spaces.height, 'width': spaces.width}
-    supervisor, c = supervision(config), config.ask_for_help
+    if config.graph.rate > 0:
+        sync |= {'clocked': True, **kept}
+    supervisor, c = supervision(config, kept), config.ask_for_help
     if privileged and not (c.workspace_low or c.workspace_high):
         low, high = task_class(config.task).workspace()
         supervisor.parameters['ask_for_help.workspace_low'] = low
@@ -110,56 +143,76 @@ def world(config: RunConfig, spaces: Spaces) -> list[NodeSpec]:
     ]
 
 
-def supervision(config: RunConfig) -> NodeSpec:
+def supervision(config: RunConfig, kept: Mapping[str, Any] | None = None) -> NodeSpec:
     """Return the supervisor, whatever the world is."""
     names = {f.name for f in dataclasses.fields(SupervisorConfig)}
     directed = {k: v for k, v in flatten(config).items() if k.split('.')[0] in names}
-    return NodeSpec('supervisor', directed)
+    return NodeSpec('supervisor', {**directed, **(kept or {})})
 
 
-def training(config: RunConfig, folder: RunFolder) -> list[NodeSpec]:
-    """Return the nodes of a whole training run in the stand-in."""
-    nodes = world(config, spaces_of(config.task, config.pixels))
-    return [*nodes, *learning(config, folder), NodeSpec('evaluator', told(config, folder))]
+def keeping(folder: RunFolder, resume: bool) -> dict[str, Any]:
+    """Return what every node with a state is told: where it keeps it, and whether to go on."""
+    return {'folder': str(folder.path.resolve()), 'resume': resume}
 
 
-def learning(config: RunConfig, folder: RunFolder) -> list[NodeSpec]:
+def training(config: RunConfig, folder: RunFolder, resume: bool = False) -> list[NodeSpec]:
+    """Return the nodes of a whole training run in the stand-in, from its start or where it was."""
+    nodes = world(config, spaces_of(config.task, config.pixels), keeping(folder, resume))
+    evaluator = NodeSpec('evaluator', told(config, folder, resume))
+    return [*nodes, *learning(config, folder, resume), evaluator]
+
+
+def learning(config: RunConfig, folder: RunFolder, resume: bool = False) -> list[NodeSpec]:
     """Return the nodes that act and learn, whatever the world is."""
     names = ('policy_server', 'reward', 'trainer')
-    return [NodeSpec(name, told(config, folder)) for name in names]
+    nodes = [NodeSpec(name, told(config, folder, resume)) for name in names]
+    return [*nodes, *recording(config, folder.recordings)]
 
 
-def told(config: RunConfig, folder: RunFolder) -> dict[str, Any]:
+def recording(config: RunConfig, folder: Path = Path('recordings')) -> list[NodeSpec]:
+    """Return the node that records the others into a new bag of a folder, if that is asked for."""
+    return [recorder(config.record, folder / bag_name())] if config.record.enabled else []
+
+
+def recorder(config: RecordConfig, bag: Path) -> NodeSpec:
+    """Return the node that records what the others say."""
+    return NodeSpec('recorder', {**flatten(config), 'folder': str(bag.resolve())}, vital=False)
+
+
+def told(config: RunConfig, folder: RunFolder, resume: bool = False) -> dict[str, Any]:
     """Return the parameters of every learning node."""
-    return flatten(node_config(config, folder))
+    return {**flatten(node_config(config, folder)), 'resume': resume}
 
 
-def evaluation(
-    run: Path, checkpoint: str, episodes: int, starts: str = '', policy: str = ''
-) -> list[NodeSpec]:
-    """Return the node that measures a finished run.
+def examination(plan: Plan, folder: Path, films: bool = True) -> list[NodeSpec]:
+    """Return the nodes that put policies to the test in the stand-in."""
+    config = examined(plan)
+    nodes = {spec.name: spec for spec in world(config, spaces_of(plan.task, plan.pixels))}
+    del nodes['operator']
+    return [*nodes.values(), examiner(folder, True, films)]
 
-    `starts` names start sets of the task, separated by commas; empty: its first. `policy` is
-    forward, backward or cloning, the baseline; empty: the first two.
 
-    Raises:
-        OptionError: The folder is not a run's, it holds no such checkpoint, or its task has no
-            such start set.
-    """
-    config, folder = open_run(run)
-    if episodes < 1:
-        raise OptionError(f'episodes must be at least 1, not {episodes}')
-    best = best_steps(folder)
-    choose(folder, checkpoint, best, policy)
-    parameters = {
-        **flatten(node_config(config, folder)),
-        'evaluation.final_episodes': episodes,
-        'checkpoint': checkpoint,
-        'best_steps': -1 if best is None else best,
-        'starts': check_sets(config.task, starts.split(',') if starts else ()),
-        'policy': policy,
+def examined(plan: Plan) -> RunConfig:
+    """Return a run whose segments are trials: a person is asked for the next start after each."""
+    values = {
+        'task': plan.task,
+        'seed': plan.seed,
+        'pixels': plan.pixels,
+        'repeat': plan.repeat,
+        'steps': 0,
+        'segment_steps': plan.horizon,
+        'alternate': False,
+        'world_reset_every': 1,
+        'arm_reset.every_steps': 0,
+        'ask_for_help.after_steps': 0,
     }
-    return [NodeSpec('evaluator', parameters)]
+    return make_config('paper', values)
+
+
+def examiner(folder: Path, stand_in: bool, films: bool) -> NodeSpec:
+    """Return the node that conducts an examination."""
+    parameters = {'folder': str(folder.resolve()), 'stand_in': stand_in, 'films': films}
+    return NodeSpec('examiner', parameters)
 
 
 def node_config(config: RunConfig, folder: RunFolder) -> NodeConfig:
@@ -173,7 +226,18 @@ def node_config(config: RunConfig, folder: RunFolder) -> NodeConfig:
 
 def simulation(config: RunConfig) -> list[NodeSpec]:
     """Return the stand-in alone, without anything that learns."""
-    return world(config, spaces_of(config.task, config.pixels))
+    return [*world(config, spaces_of(config.task, config.pixels)), *recording(config)]
+
+
+def replay(run: Path, first: int, end: int, speed: float, loop: bool) -> list[NodeSpec]:
+    """Return the nodes that show what a run stored once more, for people who look."""
+    values = {'run': str(run.resolve()), 'first': first, 'end': end, 'speed': speed, 'loop': loop}
+    return [NodeSpec('replayer', values), VIEW]
+
+
+def console(runs: str) -> NodeSpec:
+    """Return the browser console, which belongs to no system and may stand beside each."""
+    return NodeSpec('console', {'runs': str(Path(runs).resolve())}, vital=False)
 
 
 def prepare(config: RunConfig, runs: Path, name: str, say: Any = print) -> RunFolder:
@@ -199,6 +263,7 @@ def prepare(config: RunConfig, runs: Path, name: str, say: Any = print) -> RunFo
     for name in AGENTS:
         Policy(getattr(config, name).agent, spaces)
         Classifier(getattr(config, name).classifier, spaces, name)
+    say(disk.fits(config, spaces, runs))
     given = config.demonstrations.folder
     if given:
         load_demonstrations(Path(given), config.task, spaces, least)
@@ -286,12 +351,24 @@ def configure_from_texts(given: Mapping[str, str], otherwise: str | None = None)
     Raises:
         OptionError: An unknown task, preset or key, or a value that is not allowed.
     """
+    changes = changes_from_texts(given)
+    preset = given.get('preset') or otherwise
+    return configure(given.get('task') or None, preset, changes=changes)
+
+
+def changes_from_texts(given: Mapping[str, str]) -> dict[str, Any]:
+    """Return the keys that launch arguments change, and to what.
+
+    Raises:
+        OptionError: A text is not of the form key=value.
+    """
     changes = dict(parse_assignment(text) for text in given.get('set', '').split())
     for name, key in (('seed', 'seed'), ('steps', 'steps'), ('rate', 'graph.rate')):
         if given.get(name):
             changes[key] = parse_assignment(f'{key}={given[name]}')[1]
-    preset = given.get('preset') or otherwise
-    return configure(given.get('task') or None, preset, changes=changes)
+    if given.get('record', 'false') != 'false':
+        changes['record.enabled'] = parse_assignment(f'record={given["record"]}')[1]
+    return changes
 
 
 def default_name(config: RunConfig) -> str:

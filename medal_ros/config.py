@@ -9,7 +9,9 @@ from typing import Any
 
 import yaml
 
-from medal_ros.learning.config import SideConfig
+from medal_ros.bags.record import RecordConfig
+from medal_ros.bounded import MAX_TEXT, TooLarge, parse_yaml, read_bytes
+from medal_ros.learning.config import HealthConfig, SideConfig
 from medal_ros.options import OptionError, build, flatten, group, nest, option, unnest
 from medal_ros.resources import share
 from medal_ros.robot.supervisor import SupervisorConfig
@@ -67,8 +69,69 @@ class GraphConfig:
         10, 'steps between two sets of policy weights', source='ours', low=1
     )
     threads: int = option(1, "the learner's threads", source='ours', low=1)
+    stale_after: float = option(
+        0.2,
+        "seconds without a new command after which the stand-in's arm holds, by the clock",
+        source='ours',
+        low=0.02,
+        high=2,
+    )
+    restarts: int = option(
+        5,
+        'restarts of one node within ten minutes, after which the run ends; 0: none at all',
+        source='ours',
+        low=0,
+    )
+    silent_after: float = option(
+        10.0,
+        'seconds without a word after which a node counts as hung and is restarted; 0: never',
+        source='ours',
+        low=0,
+    )
+    nursery: bool = option(
+        True,
+        'import once what all nodes need, and fork them; by the clock, keep that process: a node '
+        'that is started again is there seconds sooner than a new one would be',
+        source='ours',
+    )
+    idle: bool = option(
+        True,
+        'by the clock, learn only where no other program of the machine wants to run; false: '
+        'with a low priority',
+        source='ours',
+    )
     device: str = option(
         'auto', 'where networks are trained: auto, cpu, cuda, cuda:1 ...', source='ours'
+    )
+
+
+def idles(graph: GraphConfig) -> bool:
+    """Return whether learning gives way to every other program of the machine."""
+    return graph.rate > 0 and graph.idle
+
+
+@dataclass(frozen=True)
+class StorageConfig:
+    """What a run keeps on the disk, how often, and how much of it (docs/reliability.md)."""
+
+    record_every: int = option(
+        100,
+        'stored steps, at most, that are recorded and checksummed together: what a crash can cost',
+        source='ours',
+        low=1,
+    )
+    checkpoint_every: int = option(
+        5000, 'policy steps between whole checkpoints; 0: only at the end', source='ours', low=0
+    )
+    checkpoints: int = option(2, 'whole checkpoints that are kept', source='ours', low=1)
+    policies: int = option(
+        0, 'evaluated policies of each direction that are kept; 0: all', source='ours', low=0
+    )
+    limit_gib: float = option(
+        0.0,
+        'size that the replay store may grow to, GiB; 0: as the disk allows',
+        source='ours',
+        low=0,
     )
 
 
@@ -89,7 +152,10 @@ class RunConfig(SupervisorConfig):
     forward: SideConfig = group(SideConfig)
     backward: SideConfig = group(SideConfig)
     evaluation: EvaluationConfig = group(EvaluationConfig)
+    health: HealthConfig = group(HealthConfig)
     graph: GraphConfig = group(GraphConfig)
+    storage: StorageConfig = group(StorageConfig)
+    record: RecordConfig = group(RecordConfig)
 
 
 def presets() -> list[str]:
@@ -115,8 +181,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         OptionError: The file is missing or is not a YAML mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        content = parse_yaml(read_bytes(path, MAX_TEXT).decode())
+    except TooLarge as error:
+        raise OptionError(str(error)) from None
+    except (OSError, ValueError):
         raise OptionError(f'{path} cannot be read as YAML') from None
     if not isinstance(content, Mapping):
         raise OptionError(f'{path} is not a YAML mapping of keys to values')
@@ -194,4 +262,5 @@ class NodeConfig(RunConfig):
     """What every learning node is told: the run, where its files are, what the world looks like."""
 
     folder: str = option('', "the run's folder")
+    resume: bool = option(False, "go on from what the run's folder holds")
     spaces: Spaces = group(Spaces)

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medal_ros.bringup import NodeSpec, learning, supervision
+from medal_ros.bringup import NodeSpec, examined, examiner, keeping, learning, supervision
 from medal_ros.config import RunConfig, read_yaml
+from medal_ros.exam.plan import Plan
 from medal_ros.options import OptionError, build, flatten, option
 from medal_ros.resources import share
 from medal_ros.robot.cameras import CameraSyncConfig
@@ -28,9 +30,8 @@ from medal_ros.run_folder import RunFolder
 from medal_ros.sim import spaces_of
 from medal_ros.spaces import Spaces
 
-TOPIC = re.compile(r'(/?[A-Za-z_]\w*)+')
+TOPIC = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*')
 PRESET = 'franka'  # where none is named
-VIEW = NodeSpec('view')  # beside RViz
 OURS = ('action', 'arm_reset_pose', 'rate')  # of franka_arm, which the run decides
 
 
@@ -115,8 +116,12 @@ def for_hardware(config: RunConfig) -> RunConfig:
     return dataclasses.replace(config, graph=dataclasses.replace(config.graph, rate=rate))
 
 
-def world(config: RunConfig, laboratory: Laboratory) -> list[NodeSpec]:
+def world(
+    config: RunConfig, laboratory: Laboratory, kept: Mapping[str, Any] | None = None
+) -> list[NodeSpec]:
     """Return the nodes between a Franka and what learns: arm, pad, camera_sync, supervisor.
+
+    `kept` says where the supervisor keeps its state (`bringup.keeping`).
 
     Raises:
         OptionError: The task is not one for an arm, or a camera of it has no topic.
@@ -138,13 +143,17 @@ def world(config: RunConfig, laboratory: Laboratory) -> list[NodeSpec]:
     return [
         NodeSpec('franka_arm', flatten(arm)),
         NodeSpec('teleop_joy', {'action': spaces.action}),
-        camera_sync(spaces, laboratory),
-        supervision(config),
+        camera_sync(spaces, laboratory, kept),
+        supervision(config, kept),
     ]
 
 
-def camera_sync(spaces: Spaces, laboratory: Laboratory) -> NodeSpec:
+def camera_sync(
+    spaces: Spaces, laboratory: Laboratory, kept: Mapping[str, Any] | None = None
+) -> NodeSpec:
     """Return camera_sync behind the cameras' drivers.
+
+    `kept` says where it keeps how the run began.
 
     Raises:
         OptionError: A camera of the task has no topic.
@@ -155,16 +164,20 @@ def camera_sync(spaces: Spaces, laboratory: Laboratory) -> NodeSpec:
             raise OptionError(f'the laboratory has no topic for camera {name!r}: {there}')
     names = {f'camera/{name}/image_raw': laboratory.cameras[name] for name in spaces.cameras}
     shape = {'cameras': list(spaces.cameras), 'height': spaces.height, 'width': spaces.width}
-    return NodeSpec('camera_sync', {**laboratory.sync, **shape}, names)
+    watched = {'clocked': True, **(kept or {})}
+    return NodeSpec('camera_sync', {**watched, **laboratory.sync, **shape}, names)
 
 
-def practice(config: RunConfig, folder: RunFolder, laboratory: Laboratory) -> list[NodeSpec]:
+def practice(
+    config: RunConfig, folder: RunFolder, laboratory: Laboratory, resume: bool = False
+) -> list[NodeSpec]:
     """Return all nodes of a run on a Franka. No evaluator: it would drive the stand-in.
 
     Raises:
         OptionError: As `world`.
     """
-    return [*world(config, laboratory), *learning(for_hardware(config), folder)]
+    nodes = world(config, laboratory, keeping(folder, resume))
+    return [*nodes, *learning(for_hardware(config), folder, resume)]
 
 
 def for_practice(config: RunConfig, laboratory: Laboratory) -> RunConfig:
@@ -180,3 +193,14 @@ def for_practice(config: RunConfig, laboratory: Laboratory) -> RunConfig:
         )
     world(config, laboratory)
     return for_hardware(config)
+
+
+def examination(plan: Plan, folder: Path, laboratory: Laboratory) -> list[NodeSpec]:
+    """Return the nodes that put policies to the test on a Franka; a person places and judges.
+
+    Raises:
+        OptionError: As `world`; or the stand-in's truth is to judge, which no robot knows.
+    """
+    if plan.judge != 'person':
+        raise OptionError('on a robot a person judges: judge must be person')
+    return [*world(examined(plan), laboratory), examiner(folder, stand_in=False, films=True)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from launch.action import Action
 from launch.actions import (
@@ -19,30 +18,19 @@ from launch.actions import (
     Shutdown,
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import Command, FindExecutable, PathJoinSubstitution
+from launch.substitutions import PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-from medal_ros.hardware import VIEW, DriversConfig, Laboratory
-from medal_ros.launching import start
-from medal_ros.options import OptionError
+from medal_ros.hardware import DriversConfig, Laboratory
+from medal_ros.launching import need, truth
+from medal_ros.launching_rviz import rviz, xacro
+from medal_ros.network import PROFILES, loopback
 from medal_ros.resources import share
 
-PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 ROBOT = 'fr3'  # the one arm for which all names here and in config/franka are
 RATE = 100  # reports per second of joints and frames: three for every camera image
-
-
-def truth(given: Mapping[str, str], name: str) -> bool:
-    """Return a launch argument that must be true or false.
-
-    Raises:
-        OptionError: It is neither.
-    """
-    if given[name] not in ('true', 'false'):
-        raise OptionError(f'{name} must be true or false, not {given[name]!r}')
-    return given[name] == 'true'
 
 
 def beside(given: Mapping[str, str], laboratory: Laboratory, folder: Path) -> list[Action]:
@@ -55,15 +43,26 @@ def beside(given: Mapping[str, str], laboratory: Laboratory, folder: Path) -> li
 
     Raises:
         OptionError: One of them is neither true nor false.
+        MissingPackage: What they ask for is not installed.
     """
     actions: list[Action] = []
     if truth(given, 'drivers'):
         d = laboratory.drivers
+        need('drivers:=true', packages(d), ['xacro'])
         actions += [*arm(d), *gripper(d), *camera_drivers(d), joystick(given['namespace'])]
     if truth(given, 'rviz'):
-        actions.append(rviz(given['namespace'], laboratory.cameras))
-        actions += start([VIEW], folder, given['namespace'])
+        cameras = laboratory.cameras.items()
+        topics = {f'/medal/camera/{name}/image_raw': topic for name, topic in cameras}
+        actions += rviz(given['namespace'], folder, topics)
     return actions
+
+
+def packages(d: DriversConfig) -> list[str]:
+    """Return the packages from which something is started, or whose description is used."""
+    gripper = {'robotiq': ['robotiq_description'], 'franka_hand': ['franka_gripper'], 'none': []}
+    cameras = ['realsense2_camera'] if d.wrist_serial or d.third_serial else []
+    own = ['controller_manager', 'robot_state_publisher', 'joint_state_publisher']
+    return ['franka_bringup', *own, *gripper[d.gripper], *cameras]
 
 
 def arm(d: DriversConfig) -> list[Action]:
@@ -144,14 +143,6 @@ def description(d: DriversConfig) -> ParameterValue:
     return xacro('medal.urdf.xacro', given)
 
 
-def xacro(name: str, given: Mapping[str, Any]) -> ParameterValue:
-    """Return one of our descriptions with these arguments."""
-    words: list[Any] = [FindExecutable(name='xacro'), ' ', str(share('urdf', name))]
-    for key, value in given.items():
-        words += [' ', f'{key}:={value}']
-    return ParameterValue(Command(words), value_type=str)
-
-
 def gripper(d: DriversConfig) -> list[Action]:
     """Return the gripper's driver: Robotiq's, in a namespace of its own, or Franka's."""
     if d.gripper == 'franka_hand':
@@ -219,33 +210,26 @@ def camera_drivers(d: DriversConfig) -> list[Action]:
 
 def image_transport() -> list[Action]:
     """Return what gives Fast DDS room for whole images, unless its profiles are chosen already."""
-    if PROFILES in os.environ:
+    chosen = os.environ.get(PROFILES)
+    if chosen not in (None, loopback()):
         return []
-    return [SetEnvironmentVariable(PROFILES, str(share('config', 'fastdds', 'cameras.xml')))]
+    name = 'cameras.xml' if chosen else 'cameras_subnet.xml'
+    return [SetEnvironmentVariable(PROFILES, str(share('config', 'fastdds', name)))]
 
 
 def joystick(namespace: str) -> Action:
-    """Return the driver of a game pad; without a pad it waits for one."""
+    """Return the driver of a game pad; without a pad it waits for one.
+
+    Raises:
+        MissingPackage: It is not installed.
+    """
+    need('drivers:=true', ['joy'])
     return Node(
         package='joy',
         executable='game_controller_node',
         namespace=namespace,
         parameters=[{'deadzone': 0.05, 'autorepeat_rate': 50.0}],
         output='screen',
-    )
-
-
-def rviz(namespace: str, cameras: Mapping[str, str]) -> Action:
-    """Return RViz with the robot, both cameras and what is learned."""
-    shown = {f'camera/{name}/image_raw': topic for name, topic in cameras.items()}
-    shown |= {name: f'/{namespace}/{name}' for name in ('view/observation', 'view/status')}
-    return Node(
-        package='rviz2',
-        executable='rviz2',
-        arguments=['-d', str(share('rviz', 'medal.rviz'))],
-        # The file names topics of the namespace medal.
-        remappings=[(f'/medal/{name}', topic) for name, topic in shown.items()],
-        output='log',
     )
 
 

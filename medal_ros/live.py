@@ -55,6 +55,7 @@ class Status:
         stored: Steps stored.
         refused: Steps not stored.
         dropped: Updates given up.
+        restarts: Times a node was started again.
         baseline: Success of the cloning baseline, once known.
     """
 
@@ -71,6 +72,7 @@ class Status:
     stored: int = 0
     refused: int = 0
     dropped: int = 0
+    restarts: int = 0
     baseline: float | None = None
 
 
@@ -142,7 +144,7 @@ class View:
         self._note_events(before)
         if evaluation is not None:
             self.evaluations[evaluation.agent].append(evaluation)
-            self._event(
+            self.event(
                 f'{evaluation.agent} policy at step {evaluation.steps}: success '
                 f'{evaluation.success:.0%} on {evaluation.episodes} starts'
             )
@@ -166,7 +168,7 @@ class View:
             parts += [self._progress(), f'{self.rate:.1f} steps/s', self._control()]
         if s.updates:
             parts.append(self._learner())
-        parts.append(_count(s.interventions, 'intervention'))
+        parts += self._people_and_nodes()
         for agent, seen in self.evaluations.items():
             if seen:
                 parts.append(f'{agent} {seen[-1].success:.0%}')
@@ -213,13 +215,14 @@ class View:
         if now.mode == 'help':
             self._plea = now.reason
         if now.phase != before.phase:
-            self._event(now.phase)
+            self.event(now.phase)
         if now.interventions > before.interventions:
             why = ': ' + (self._plea or now.reason or 'a person was needed')
-            self._event(f'intervention {now.interventions} at step {now.steps}{why}')
+            self.event(f'intervention {now.interventions} at step {now.steps}{why}')
             self._plea = ''
 
-    def _event(self, words: str) -> None:
+    def event(self, words: str) -> None:
+        """Show what just happened."""
         self._latest = f'{self._elapsed()}  {words}'
         if not self._live:
             self._print(f'[{self._elapsed()}] {words}')
@@ -236,7 +239,7 @@ class View:
             yield agent, Text(self._success(seen), style=COLOURS[agent])
         if s.baseline is not None:
             yield 'cloning', Text(f'{s.baseline:.0%} by demonstrations alone')
-        yield 'people', Text(_count(s.interventions, 'intervention'))
+        yield 'people', Text(', '.join(self._people_and_nodes()))
         yield 'time', Text(', '.join(filter(None, [f'{self._elapsed()} so far', self.left])))
         yield 'latest', Text(self._latest, style='dim')
 
@@ -248,6 +251,11 @@ class View:
         s = self.status
         who = f'{s.agent or "nobody"} in control' if s.mode == 'practice' else s.mode or '-'
         return f'{who}: {s.reason}' if s.reason else who
+
+    def _people_and_nodes(self) -> list[str]:
+        s = self.status
+        words = [_count(s.interventions, 'intervention')]
+        return [*words, _count(s.restarts, 'restart')] if s.restarts else words
 
     def _learner(self) -> str:
         s = self.status

@@ -8,16 +8,22 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.srv import GetParameters
 from rclpy.exceptions import InvalidNamespaceException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import parameter_value_to_python
 from rclpy.signals import SignalHandlerOptions
 from rclpy.validate_namespace import validate_namespace
+from std_srvs.srv import Trigger
 
+from medal_ros.bounded import plain
 from medal_ros.errors import UserError
 from medal_ros.msg import Evaluation, Learner, State
 from medal_ros.nodes.qos import HISTORY, LATCHED
 from medal_ros.srv import SwitchPolicy
 
+MOST_HEALTH = 100  # nodes of which the newest word is kept
+WATCHERS = ('monitor', 'console', 'recorder')  # nodes that only look on
 DISCOVERY = 5.0  # seconds that finding others on this machine may take
 
 
@@ -43,7 +49,9 @@ class Monitor:
         self.context = rclpy.Context()
         try:
             rclpy.init(
-                args=[], context=self.context, signal_handler_options=SignalHandlerOptions.NO
+                args=['--ros-args', '--enclave', f'/{namespace}/monitor'],
+                context=self.context,
+                signal_handler_options=SignalHandlerOptions.NO,
             )
         except RuntimeError as error:  # the message ends with places in ROS's own source
             raise UserError(str(error).split(', at /')[0]) from None
@@ -52,6 +60,7 @@ class Monitor:
         self.executor.add_node(self.node)
         self.namespace = namespace
         self.health: dict[str, DiagnosticStatus] = {}
+        self.on_word: Callable[[str], None] = lambda name: None  # of a node, by its name
         self.newest: dict[str, Any] = {}
         self.on_event = on_event or (lambda kind, message: None)
         for kind, message, qos in (
@@ -74,10 +83,13 @@ class Monitor:
             return
 
     def others(self) -> list[str]:
-        """Return the nodes of the namespace that are running, without this one."""
+        """Return the nodes of the namespace that are running, without those that only look on."""
+        return [name for name in self.nodes() if name not in WATCHERS]
+
+    def nodes(self) -> list[str]:
+        """Return the nodes of the namespace that are running."""
         found = self.node.get_node_names_and_namespaces()
-        space = f'/{self.namespace}'
-        return sorted(name for name, at in found if at == space and name != 'monitor')
+        return sorted(name for name, at in found if at == f'/{self.namespace}')
 
     def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Handle what arrives until a condition holds; False after so many seconds."""
@@ -98,16 +110,40 @@ class Monitor:
             return False, 'the supervisor did not answer'
         return future.result().success, future.result().message
 
+    def trigger(self, service: str) -> bool:
+        """Call a service that needs no words; False if nobody answers, or refuses."""
+        client = self.node.create_client(Trigger, service)
+        if not self.wait_for(client.service_is_ready, DISCOVERY):
+            return False
+        future = client.call_async(Trigger.Request())
+        return self.wait_for(future.done, DISCOVERY) and future.result().success
+
+    def parameter(self, node: str, name: str) -> Any:
+        """Return a node's parameter; None if it has none of that name, or does not answer."""
+        client = self.node.create_client(GetParameters, f'{node}/get_parameters')
+        if not self.wait_for(client.service_is_ready, DISCOVERY):
+            return None
+        future = client.call_async(GetParameters.Request(names=[name]))
+        if not self.wait_for(future.done, DISCOVERY) or not future.result().values:
+            return None
+        return parameter_value_to_python(future.result().values[0])
+
     def close(self) -> None:
         self.executor.shutdown()
         self.node.destroy_node()
         rclpy.try_shutdown(context=self.context)
 
     def _take(self, kind: str, message: Any) -> None:
+        for name in ('mode', 'agent', 'reason'):
+            if hasattr(message, name):
+                setattr(message, name, plain(getattr(message, name)))
         self.newest[kind] = message
         self.on_event(kind, message)
 
     def _take_health(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.hardware_id.startswith(f'{self.namespace}/'):
-                self.health[status.name] = status
+            known = len(self.health) < MOST_HEALTH or status.name in self.health
+            if known and status.hardware_id.startswith(f'{self.namespace}/'):
+                status.message = plain(status.message)
+                self.health[plain(status.name)] = status
+                self.on_word(status.hardware_id.removeprefix(f'{self.namespace}/'))

@@ -14,13 +14,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, get_type_hints
 
-import yaml
-
+from medal_ros.bounded import parse_yaml
 from medal_ros.errors import UserError
 
 T = TypeVar('T')
 
 EXPONENT = re.compile(r'[-+]?\d+(\.\d*)?[eE][-+]?\d+')
+
+
+LARGEST = 1 << 63  # what a whole number must be less than, as in a ROS parameter
+SHOWN = 80  # characters of a wrong key or value that a sentence repeats
 
 
 class OptionError(UserError):
@@ -106,7 +109,7 @@ def build(cls: type[T], values: Mapping[str, Any], what: str = 'option') -> T:
     known = {key for key, _, _ in walk(cls)}
     for key in values:
         if key not in known:
-            raise OptionError(f'there is no {what} {key!r}{_suggest(key, known)}')
+            raise OptionError(f'there is no {what} {_shown(key)}{_suggest(key, known)}')
     return _build(cls, values, '', what)
 
 
@@ -120,8 +123,8 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     if not equals or not key:
         raise OptionError(f'{text!r} is not of the form key=value')
     try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
+        return key.strip(), parse_yaml(value)
+    except ValueError:
         raise OptionError(f'the value in {text!r} cannot be read as YAML') from None
 
 
@@ -161,11 +164,11 @@ def _check(key: str, value: Any, field: dataclasses.Field, hint: Any, what: str)
         fits = converted in allowed['choices']
     for item in converted if isinstance(converted, tuple) else (converted,):
         if fits and isinstance(item, int | float) and not isinstance(item, bool):
-            fits = math.isfinite(item)
+            fits = math.isfinite(item) if isinstance(item, float) else abs(item) < LARGEST
             fits = fits and (allowed['low'] is None or item >= allowed['low'])
             fits = fits and (allowed['high'] is None or item <= allowed['high'])
     if not fits:
-        raise OptionError(f'{what} {key} must be {_allowed(field, hint)}, not {value!r}')
+        raise OptionError(f'{what} {key} must be {_allowed(field, hint)}, not {_shown(value)}')
     return converted
 
 
@@ -179,7 +182,10 @@ def _convert(value: Any, hint: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
         whole = isinstance(value, int) or value.is_integer()
-        return hint(value) if whole or hint is float else None
+        try:
+            return hint(value) if whole or hint is float else None
+        except OverflowError:  # more than the largest number that there is
+            return None
     item = hint.__args__[0]  # tuple[item, ...]
     if isinstance(value, str) or not hasattr(value, '__iter__'):
         return None
@@ -202,7 +208,17 @@ def _allowed(field: dataclasses.Field, hint: Any) -> str:
     return text
 
 
+def _shown(value: Any) -> str:
+    try:
+        words = repr(value)
+    except ValueError:  # a number of too many digits
+        return 'a number of thousands of digits'
+    return words if len(words) <= SHOWN else f'{words[:SHOWN]}...'
+
+
 def _suggest(key: str, known: set[str]) -> str:
+    if len(key) > SHOWN:
+        return ''
     close = difflib.get_close_matches(key, known, 1)
     if not close:  # the right name in the wrong group
         close = [k for k in sorted(known) if k.split('.')[-1] == key.split('.')[-1]][:1]

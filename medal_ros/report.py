@@ -6,7 +6,8 @@ import json
 import math
 import os
 import platform
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ class RunRecord:
     dropped: int = 0
     interventions: list[int] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
-    cloning: list[Evaluation] = field(default_factory=list)
+    cloning: list[Point] = field(default_factory=list)
     final: Evaluation | None = None
     best: Evaluation | None = None
     backward_final: Evaluation | None = None
@@ -79,6 +80,20 @@ class RunRecord:
         mine = [point for point in self.points if point.agent == agent]
         return sorted(mine, key=lambda point: point.steps)
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that is known while a run goes on, as plain values."""
+        return asdict(self)
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Take over what was known of a run that goes on."""
+        kept = {k: v for k, v in snapshot.items() if k not in ('final', 'best', 'backward_final')}
+        vars(self).update(kept)
+        for name in ('points', 'cloning'):
+            points = [
+                Point(**{**p, 'evaluation': Evaluation(**p['evaluation'])}) for p in kept[name]
+            ]
+            setattr(self, name, points)
+
     @property
     def best_steps(self) -> int | None:
         """Steps of the forward checkpoint that evaluated best; the latest of equals."""
@@ -88,9 +103,14 @@ class RunRecord:
         return max(points, key=lambda point: (point.evaluation.success, point.steps)).steps
 
     @property
+    def best_cloning(self) -> Point | None:
+        """The checkpoint of the cloning baseline that did best."""
+        return max(self.cloning, key=lambda point: point.evaluation.success, default=None)
+
+    @property
     def baseline(self) -> Evaluation | None:
         """The cloning baseline: the best of its checkpoints."""
-        return max(self.cloning, key=lambda evaluation: evaluation.success, default=None)
+        return self.best_cloning.evaluation if self.best_cloning else None
 
 
 def summarise(record: RunRecord) -> dict[str, Any]:
@@ -110,6 +130,7 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         'interventions': len(record.interventions),
         'intervention_steps': sorted(record.interventions),
         **_figures('bc_success', record.baseline),
+        'bc_best_steps': record.best_cloning.steps if record.best_cloning else None,
         **_figures('success', record.final),
         **_figures('best_success', record.best),
         'best_steps': record.best_steps,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ament_index_python import PackageNotFoundError, get_package_share_directory
-
 PACKAGE = 'medal_ros'
 
 
@@ -29,10 +27,22 @@ def share(*parts: str) -> Path:
     return path
 
 
+def rviz_configuration(namespace: str) -> str:
+    """Return RViz's configuration with the panel of the graph in a namespace.
+
+    Topics can be renamed from outside; which graph the panel looks at only stands in there.
+    """
+    text = share('rviz', 'medal.rviz').read_text()
+    return text.replace('Namespace: medal\n', f'Namespace: {namespace}\n')
+
+
 def _share_folder() -> Path:
     source = Path(__file__).parent.parent
     if (source / 'package.xml').is_file():
         return source
+    # Not above: a source tree needs no ROS to learn and to be measured.
+    from ament_index_python import PackageNotFoundError, get_package_share_directory
+
     try:
         return Path(get_package_share_directory(PACKAGE))
     except (PackageNotFoundError, OSError):  # OSError: AMENT_PREFIX_PATH is not set

@@ -23,6 +23,11 @@ class RunFolder:
         return self.path / 'summary.json'
 
     @property
+    def lock(self) -> Path:
+        """Held by the process that runs the graph; written anew each time somebody takes it."""
+        return self.path / 'lock'
+
+    @property
     def demonstrations(self) -> Path:
         return self.path / 'demonstrations'
 
@@ -48,15 +53,25 @@ class RunFolder:
     def tensorboard(self) -> Path:
         return self.path / 'tensorboard'
 
+    @property
+    def recordings(self) -> Path:
+        """Bags of the run's topics, one for each time that it was started."""
+        return self.path / 'recordings'
+
     def policy(self, agent: str, steps: int) -> Path:
         """Return the policy of an agent as it was after so many policy steps of the run."""
         return self.checkpoints / f'{agent}_{steps:08d}.safetensors'
 
+    def state(self, node: str) -> Path:
+        """Return the folder of a node's whole states, from which it goes on."""
+        return self.path / 'state' / node
+
     def training_state(self, part: str) -> Path:
-        """Return the newest whole state of an agent or a classifier."""
+        """Return the state of a practice in one process (`medal bench`)."""
         return self.checkpoints / f'state_{part}.safetensors'
 
-    def replay_capacity(self, steps: int) -> int:
+    @staticmethod
+    def replay_capacity(steps: int) -> int:
         """Return how many frames fit the store of a run: at worst every step has its own two.
 
         Files are sparse, so a run until stopped (0 steps) costs what it stores.

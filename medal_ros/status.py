@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from medal_ros.bounded import plain
 from medal_ros.monitor import Monitor
 
 
@@ -20,6 +23,17 @@ def describe(monitor: Monitor) -> str:
             f'{learner.stored} steps stored, {learner.refused} refused; {learner.updates} '
             f'updates, {learner.updates_per_second:.1f} a second, {learner.owed} owed'
         )
-    for name, status in sorted(monitor.health.items()):
-        lines.append(f'  {name.removesuffix(": status")}: {status.message}')
+    heard = {name.removesuffix(': status'): status for name, status in monitor.health.items()}
+    space = monitor.namespace
+    silent = [f'{space}/{name}' for name in monitor.others() if f'{space}/{name}' not in heard]
+    for name in sorted([*heard, *silent]):
+        lines.append(f'  {name}: {_words(heard[name]) if name in heard else "says nothing"}')
     return '\n'.join(lines)
+
+
+def _words(status: DiagnosticStatus) -> str:
+    """Return what a node says of itself; of the processes, also which were restarted."""
+    if not status.hardware_id.endswith('/processes'):
+        return f'ERROR: {status.message}' if status.level == status.ERROR else status.message
+    counts = ', '.join(f'{plain(v.key)} {plain(v.value)}' for v in status.values)
+    return status.message + (f'; restarts: {counts}' if counts else '')

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from std_msgs.msg import String
 
+from medal_ros.bounded import plain
 from medal_ros.bringup import NodeSpec, world
 from medal_ros.config import RunConfig
 from medal_ros.monitor import Monitor
@@ -122,8 +123,8 @@ class Printer:
         self.line = ''
 
     def __call__(self, message: String) -> None:
-        if message.data != self.line:
-            self.line = message.data
+        if (line := plain(message.data)) != self.line:
+            self.line = line
             print(time.strftime('%H:%M:%S'), self.line, flush=True)
 
 
@@ -131,7 +132,7 @@ def _keyboard(config: RunConfig, place: Path, namespace: str) -> subprocess.Pope
     """Start the keyboard node in this very terminal."""
     spec = NodeSpec('teleop_keyboard', {'action': spaces_of(config.task).action})
     command = [sys.executable, '-m', 'medal_ros.nodes.start', spec.name, '--ros-args']
-    command += ['-r', f'__ns:=/{namespace}']
+    command += ['-r', f'__ns:=/{namespace}', '--enclave', f'/{namespace}/{spec.name}']
     command += ['--params-file', str(spec.parameters_file(place / 'parameters'))]
     return subprocess.Popen(command, env=environment(), preexec_fn=die_with_parent)
 

@@ -91,23 +91,27 @@ def _episode(rollout: Rollout, title: str, pause: int) -> Iterator[np.ndarray]:
     last = len(rollout.images) - 1
     for step, (images, done) in enumerate(zip(rollout.images, rollout.succeeded, strict=True)):
         word = 'done' if done else f'step {step}'
-        frame = _with_caption(_side_by_side(images), title, word, DONE if done else NOT_YET)
+        frame = with_caption(side_by_side(images), title, word, DONE if done else NOT_YET)
         yield from [frame] * (1 + pause if step == last else 1)
 
 
-def _side_by_side(images: np.ndarray) -> np.ndarray:
-    """Join `(cameras, height, width, 3)` to one enlarged image with gaps."""
+def side_by_side(images: Iterable[np.ndarray]) -> np.ndarray:
+    """Join `(height, width, 3)` images of one size, one a camera, to an enlarged one with gaps."""
     large = [enlarge(image) for image in images]
     gap = np.full((large[0].shape[0], GAP, 3), DARK, np.uint8)
     return np.concatenate([part for image in large for part in (gap, image)][1:], axis=1)
 
 
-def _with_caption(image: np.ndarray, title: str, word: str, colour: tuple) -> np.ndarray:
+def with_caption(
+    image: np.ndarray, title: str, word: str, colour: tuple[int, int, int] | None = None
+) -> np.ndarray:
+    """Return an image with a bar below it: a title, a word at the right, a dot of a colour."""
     bar = np.full((BAR, image.shape[1], 3), DARK, np.uint8)
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.55
     (width, _), _ = cv2.getTextSize(word, font, scale, 1)
     right = image.shape[1] - 10 - width
     cv2.putText(bar, title, (10, 26), font, scale, WHITE, 1, cv2.LINE_AA)
     cv2.putText(bar, word, (right, 26), font, scale, WHITE, 1, cv2.LINE_AA)
-    cv2.circle(bar, (right - 16, 20), 7, colour, -1, cv2.LINE_AA)
+    if colour is not None:
+        cv2.circle(bar, (right - 16, 20), 7, colour, -1, cv2.LINE_AA)
     return np.concatenate([image, bar])

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 from medal_ros.config import RunConfig, compress, expand, presets, read_yaml
+from medal_ros.nodes.console import ConsoleConfig
 from medal_ros.nodes.demo_recorder import DemoRecorderConfig
 from medal_ros.nodes.demo_view import DemoViewConfig
+from medal_ros.nodes.recorder import RecorderConfig
+from medal_ros.nodes.replayer import ReplayerConfig
 from medal_ros.nodes.sim_arm import SimArmConfig
 from medal_ros.nodes.teleop_joy import TeleopJoyConfig
 from medal_ros.nodes.teleop_keyboard import TeleopKeyboardConfig
@@ -79,6 +82,12 @@ def text() -> str:
             markdown(DemoRecorderConfig),
             '## demo_view',
             markdown(DemoViewConfig),
+            '## console',
+            markdown(ConsoleConfig),
+            '## recorder',
+            markdown(RecorderConfig),
+            '## replayer',
+            markdown(ReplayerConfig),
         ]
     )
 

@@ -91,7 +91,8 @@ install_dependencies() {
   [ -z "${TORCH_INDEX:-}" ] || index=(--extra-index-url "$TORCH_INDEX")
   logged $venv/bin/python -m pip install "${index[@]}" --constraint constraints.txt \
     --requirement requirements/ros.txt --requirement requirements/build.txt \
-    --requirement requirements/run.txt --requirement requirements/dev.txt
+    --requirement requirements/run.txt --requirement requirements/console.txt \
+    --requirement requirements/dev.txt
   dependencies >$venv/.dependencies
   say "packages installed after $SECONDS s"
 }

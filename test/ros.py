@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import signal
@@ -23,7 +25,12 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
+from medal_ros.nursery import Child, Nursery
+from medal_ros.processes import die_with_parent
+
 NAMESPACE = '/medal'
+# Their imports take seconds each; here they are done once, as `medal train` does.
+NURSED = ('policy_server', 'reward', 'trainer', 'evaluator', 'examiner')
 
 
 def wait_until(
@@ -42,6 +49,14 @@ def wait_until(
     return value
 
 
+@functools.cache
+def nursery() -> Nursery:
+    made = Nursery(NURSED, os.environ, die_with_parent)
+    atexit.register(made.end)
+    wait_until(lambda: made.ready, 60.0, 'the nursery')
+    return made
+
+
 class Nodes:
     """Node processes of medal_ros; a context manager that leaves none behind.
 
@@ -51,19 +66,39 @@ class Nodes:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.processes: dict[str, subprocess.Popen] = {}
+        self.processes: dict[str, subprocess.Popen | Child] = {}
 
-    def start(self, module: str, *remaps: str, **parameters: Any) -> None:
-        """Start `medal_ros.nodes.<module>`; a double underscore in a name means a dot."""
-        command = [sys.executable, '-m', f'medal_ros.nodes.{module}', '--ros-args']
-        command += ['-r', f'__ns:={NAMESPACE}']
+    def start(
+        self,
+        module: str,
+        *remaps: str,
+        namespace: str = NAMESPACE,
+        setting: str = '',
+        **parameters: Any,
+    ) -> None:
+        """Start `medal_ros.nodes.<module>`; a double underscore in a name means a dot.
+
+        `setting` is a statement about the module as `node`, made before it runs.
+        """
+        program = ['-m', f'medal_ros.nodes.{module}']
+        if setting:
+            program = ['-c', f'import medal_ros.nodes.{module} as node; {setting}; node.main()']
+        words = ['--ros-args', '-r', f'__ns:={namespace}']
         for remap in remaps:
-            command += ['-r', remap]
+            words += ['-r', remap]
         for name, value in parameters.items():
-            command += ['-p', f'{name.replace("__", ".")}:={json.dumps(value)}']
-        with open(self.folder / f'{module}.log', 'wb') as log:
+            words += ['-p', f'{name.replace("__", ".")}:={json.dumps(value)}']
+        path = self.folder / f'{module}.log'
+        path.unlink(missing_ok=True)
+        if module in NURSED and not setting:
+            self.processes[module] = nursery().fork([module, *words], path)
+            return
+        with open(path, 'wb') as log:
             self.processes[module] = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                [sys.executable, *program, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
 
     def output(self, module: str) -> str:

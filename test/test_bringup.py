@@ -9,7 +9,8 @@ from small import demonstration
 from medal_ros import bringup
 from medal_ros.bringup import NodeSpec, configure, configure_from_texts, prepare
 from medal_ros.config import load_config, save_config
-from medal_ros.evaluation import agents_of
+from medal_ros.evaluation import choose
+from medal_ros.exam.plan import make_plan
 from medal_ros.learning.demonstrations import DemonstrationError, save_demonstration
 from medal_ros.options import OptionError
 from medal_ros.run_folder import RunFolder
@@ -93,11 +94,7 @@ def run(tmp_path):
     [('last', [1000]), ('best', [500]), ('500', [500]), ('0500', [500]), ('all', [500, 1000])],
 )
 def test_which_checkpoints_are_meant(run, checkpoint, chosen):
-    (spec,) = bringup.evaluation(run, checkpoint, 7)
-    assert (spec.name, spec.parameters['evaluation.final_episodes']) == ('evaluator', 7)
-    assert spec.parameters['checkpoint'] == checkpoint
-    best = spec.parameters['best_steps']
-    assert bringup.choose(RunFolder(run), checkpoint, best) == chosen
+    assert choose(RunFolder(run), checkpoint, 'forward') == chosen
 
 
 @pytest.mark.parametrize('text', ['', '{"best', '[]', '{"best_steps": null}', '{"best_steps": 7}'])
@@ -106,40 +103,37 @@ def test_best_needs_a_summary_that_names_it(run, text):
     if text:
         (run / 'summary.json').write_text(text)
     with pytest.raises(OptionError, match=r'summary\.json does not name a saved checkpoint'):
-        bringup.evaluation(run, 'best', 4)
-    assert bringup.evaluation(run, 'last', 4)
+        choose(RunFolder(run), 'best', 'forward')
+    assert choose(RunFolder(run), 'last', 'forward') == [1000]
 
 
-@pytest.mark.parametrize(
-    ('path', 'checkpoint', 'episodes', 'sentence'),
-    [
-        ('', 'last', 0, 'episodes must be at least 1, not 0'),
-        ('', '700', 4, "checkpoint must be last, best, all or one of 500, 1000, not '700'"),
-        ('', 'first', 4, "checkpoint must be last, best, all or one of 500, 1000, not 'first'"),
-        ('', '²', 4, "checkpoint must be last, best, all or one of 500, 1000, not '²'"),
-        ('checkpoints', 'last', 4, 'checkpoints is not a run: it has no config.yaml'),
-        ('config.yaml', 'last', 4, 'config.yaml is not a run: it has no config.yaml'),
-    ],
-)
-def test_what_cannot_be_evaluated(run, path, checkpoint, episodes, sentence):
+@pytest.mark.parametrize('checkpoint', ['700', 'first', '²', ''])
+def test_a_checkpoint_that_is_none(run, checkpoint):
+    sentence = f'checkpoint must be last, best, all or one of 500, 1000, not {checkpoint!r}'
     with pytest.raises(OptionError) as error:
-        bringup.evaluation(run / path, checkpoint, episodes)
-    assert str(error.value).endswith(sentence)
+        choose(RunFolder(run), checkpoint, 'forward')
+    assert str(error.value) == sentence
 
 
-def test_the_baseline_can_be_measured_alone(run):
+def test_the_baseline_has_checkpoints_of_its_own(run):
     for steps in (5, 10):
         (run / 'checkpoints' / f'cloning_{steps:08d}.safetensors').touch()
-    (spec,) = bringup.evaluation(run, 'all', 4, policy='cloning')
-    assert spec.parameters['policy'] == 'cloning'
     folder = RunFolder(run)
-    assert bringup.choose(folder, 'all', None, 'cloning') == [5, 10]
-    assert agents_of(10, folder, 'cloning') == ['cloning']
-    assert agents_of(500, folder, '') == agents_of(500, folder, 'forward') == ['forward']
-    with pytest.raises(OptionError, match='no best checkpoint of cloning'):
-        bringup.evaluation(run, 'best', 4, policy='cloning')
-    with pytest.raises(OptionError, match=r"^policy must be forward, backward or cloning, not 'x'"):
-        bringup.evaluation(run, 'last', 4, policy='x')
+    assert choose(folder, 'all', 'cloning') == [5, 10]
+    with pytest.raises(OptionError, match=r'summary\.json does not name a saved checkpoint'):
+        choose(folder, 'best', 'cloning')
+    (run / 'summary.json').write_text(json.dumps({'best_steps': 500, 'bc_best_steps': 5}))
+    assert choose(folder, 'best', 'cloning') == [5]
+
+
+def test_an_examination_is_a_world_in_which_every_segment_is_a_trial(run, tmp_path):
+    plan = make_plan([run], policies=['forward'], episodes=3)
+    nodes = {spec.name: spec.parameters for spec in bringup.examination(plan, tmp_path)}
+    assert list(nodes) == ['sim_arm', 'camera_sync', 'supervisor', 'examiner']
+    supervisor = nodes['supervisor']
+    assert (supervisor['segment_steps'], supervisor['alternate']) == (plan.horizon, False)
+    assert (supervisor['world_reset_every'], supervisor['steps']) == (1, 0)
+    assert nodes['examiner'] == {'folder': str(tmp_path), 'stand_in': True, 'films': True}
 
 
 def test_a_task_may_have_a_preset_of_its_own():
@@ -149,21 +143,11 @@ def test_a_task_may_have_a_preset_of_its_own():
     assert configure_from_texts({'task': 'cube_grasp', 'preset': ''}).pixels == 48
 
 
-def test_which_starts_are_meant(run):
-    assert bringup.evaluation(run, 'last', 4)[0].parameters['starts'] == ['default']
-    save_config(configure('cube_grasp'), run / 'config.yaml')
-    parameters = bringup.evaluation(run, 'last', 4, 'id,ood')[0].parameters
-    assert parameters['starts'] == ['id', 'ood']
-    sentence = r"^cube_grasp has no start set 'odd'; it has default, id, ood, "
-    with pytest.raises(OptionError, match=sentence):
-        bringup.evaluation(run, 'last', 4, 'id,odd')
-
-
 def test_a_run_without_a_checkpoint_cannot_be_evaluated(run):
     for path in (run / 'checkpoints').iterdir():
         path.unlink()
-    with pytest.raises(OptionError, match='run holds no saved policy'):
-        bringup.evaluation(run, 'all', 4)
+    with pytest.raises(OptionError, match='run holds no saved forward policy'):
+        choose(RunFolder(run), 'all', 'forward')
 
 
 def test_the_supervisor_is_told_where_an_object_is_lost():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -71,20 +72,28 @@ class Studio:
             time.sleep(0.02)
         self.teleop.publish(Teleop(engaged=False, action=[0.0, 0.0, -1.0]))
 
+    def recorded(self) -> int:
+        """Return how many steps the line that a person reads tells of."""
+        found = re.search(r'recording \w+: (\d+) steps', self.said[-1].data)
+        return int(found[1]) if found else 0
+
     def wait_for(self, words: str) -> None:
         wait_until(lambda: self.said[-1].data.endswith(words), 20.0, words)
 
 
 def test_a_person_records_and_what_is_recorded_replays_bit_for_bit(studio, tmp_path):
     assert studio.ask('save') == (False, 'nothing is being recorded')
-    assert studio.ask('start')[0]
+    wait_until(lambda: studio.ask('start')[0], 20.0, 'an observation')
     studio.drive(8)
     wait_until(lambda: studio.steps[-1].source == 'hold', 10.0, 'a pause')
     studio.drive(6)
-    known = len(studio.steps)
+    wait_until(lambda: studio.recorded() >= 14, 20.0, 'what was driven')
+    known, arm = len(studio.steps), studio.processes.running['sim_arm']
+    arm.send_signal(signal.SIGSTOP)
     answer = studio.ask('save')
-    assert answer[0] and 'saved forward_000.safetensors: ' in answer[1]
+    assert answer[0] and 'saved forward_000.safetensors: ' in answer[1], answer
     assert studio.ask('start')[1].startswith('the arm is on its way to a start pose')
+    arm.send_signal(signal.SIGCONT)
     studio.wait_for('forward 1 of 1, backward 0 of 1 | next: backward')
     moved = [s for s in studio.steps[known:] if s.source == 'script']
     assert len(moved) == 1 and moved[0].boundary, 'the arm was moved, once'
@@ -160,12 +169,16 @@ def test_medal_demos_teleop_in_a_terminal(tmp_path):
         screen = lambda words: words in ''.join(shown)  # noqa: E731
         wait_until(lambda: screen('next: forward'), 90.0, 'the screen')
         wait_until(lambda: screen('▀'), 30.0, 'the pictures in the terminal')
-        os.write(master, b'1')
-        wait_until(lambda: screen('recording forward: 0 steps'), 20.0, 'the recording')
+        until = time.monotonic() + 20.0
+        while not screen('recording forward: 0 steps'):  # refused until the arm is heard
+            assert time.monotonic() < until
+            os.write(master, b'1')
+            time.sleep(0.5)
         os.write(master, b' ')
         wait_until(lambda: screen('LIVE'), 10.0, 'the keyboard')
         until = time.monotonic() + 40.0
-        while not screen('recording forward: 2 steps') and time.monotonic() < until:
+        while not re.search(r'recording forward: [1-9]', ''.join(shown)):
+            assert time.monotonic() < until
             os.write(master, b'w')
             time.sleep(0.2)
         os.write(master, b'3')

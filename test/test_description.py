@@ -15,6 +15,7 @@ import xacro
 from test_package import urdf_pose
 
 from medal_ros.hardware import load_laboratory
+from medal_ros.sim.cube_grasp import CubeGrasp
 
 URDF = Path(__file__).parent.parent / 'urdf'
 # Origins of an FR3's joints, from its public Denavit-Hartenberg parameters, and its home pose.
@@ -103,8 +104,10 @@ def test_nothing_moves_but_the_arm(franka):
 def test_the_stand_in_needs_no_other_package(monkeypatch):
     monkeypatch.delenv('AMENT_PREFIX_PATH', raising=False)
     urdf = expanded(robot='sim')
-    assert roots(urdf) == {'panda_link0'}
-    assert urdf.find('joint/child[@link="medal_tool"]') is not None
+    assert roots(urdf) == {'base'}
+    moving = {j.get('name') for j in urdf.findall('joint') if j.get('type') != 'fixed'}
+    assert moving == set(CubeGrasp.joint_names)
+    np.testing.assert_allclose(urdf_pose(urdf, 'medal_tool', {}), urdf_pose(urdf, 'panda_tool', {}))
 
 
 def test_the_default_home_is_in_the_default_box_and_points_down(franka):

@@ -100,7 +100,7 @@ def finished(tmp_path_factory) -> Run:
         run.say(40, 'done', interventions=3)
         run.learner.publish(Learner(updates=80, stored=39, refused=1, dropped=5))
         run.save(40)
-        status = nodes.processes['evaluator'].wait(60.0)
+        status = nodes.processes['evaluator'].wait(180.0)
         assert status in ENDED, nodes.output('evaluator')
         assert 'Traceback' not in nodes.output('evaluator')
     return run
@@ -173,7 +173,7 @@ def test_a_damaged_checkpoint_is_one_sentence(nodes, tmp_path):
         path = run.folder.policy('forward', 20)
         path.write_bytes(b'no weights at all')
         run.checkpoints.publish(Weights(agent='forward', steps=20, path=str(path)))
-        assert nodes.processes['evaluator'].wait(30.0) == 1
+        assert nodes.processes['evaluator'].wait(90.0) == 1
     said = nodes.output('evaluator').splitlines()
     assert [line for line in said if '[FATAL]' in line] == said
     assert said[0].endswith(f'{path} is damaged or truncated')
@@ -185,29 +185,19 @@ def test_a_damaged_checkpoint_is_one_sentence(nodes, tmp_path):
 
 def medal_evaluate(run: RunFolder, *arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, '-m', 'medal_ros.cli', 'evaluate', str(run.path), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=90.0)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300.0)
 
 
-def test_medal_evaluate_prints_a_table(finished):
-    before = {path: path.stat().st_mtime_ns for path in finished.folder.path.rglob('*')}
-    done = medal_evaluate(finished.folder, '--checkpoint', 'all', '--episodes', '4')
+def test_medal_evaluate_measures_the_same_through_the_graph(finished):
+    """The same starts as at the end of the run, and the same figures."""
+    words = ('--policy', 'forward,backward,cloning', '--checkpoints', 'best,last')
+    done = medal_evaluate(finished.folder, *words, '--episodes', '4', '--no-films')
     assert (done.returncode, done.stderr) == (0, '')
-    head, *rows = (line.split() for line in done.stdout.splitlines())
-    assert head == ['steps', 'policy', 'starts', 'success', '95', '%', 'interval', 'ever']
-    assert [row[:3] for row in rows] == [[s, a, 'default'] for s in ('20', '40') for a in AGENTS]
-    # The same starts as at the end of the run: the same figures.
+    (path,) = finished.folder.path.glob('evaluations/*/table.json')
+    held = json.loads(path.read_text())
+    successes = {(s['policy'], s['steps']): s['successes'] / 4 for s in held['scores']}
     summary = finished.summary()
-    figures = {tuple(row[:2]): float(row[3]) for row in rows}
-    assert figures['40', 'forward'] == summary['success']
-    assert figures['40', 'backward'] == summary['backward_success']
-    assert figures[str(summary['best_steps']), 'forward'] == summary['best_success']
-    assert {path: path.stat().st_mtime_ns for path in finished.folder.path.rglob('*')} == before
-
-
-def test_medal_evaluate_measures_the_baseline(finished):
-    arguments = ('--policy', 'cloning', '--checkpoint', 'all', '--episodes', '4')
-    done = medal_evaluate(finished.folder, *arguments)
-    assert (done.returncode, done.stderr) == (0, '')
-    rows = [line.split()[:4] for line in done.stdout.splitlines()[1:]]
-    assert [row[:3] for row in rows] == [[s, 'cloning', 'default'] for s in ('3', '6')]
-    assert max(float(row[3]) for row in rows) == finished.summary()['bc_success']
+    assert successes['forward', 40] == summary['success']
+    assert successes['backward', 40] == summary['backward_success']
+    assert successes['forward', summary['best_steps']] == summary['best_success']
+    assert successes['cloning', summary['bc_best_steps']] == summary['bc_success']

@@ -17,12 +17,16 @@ pytest.importorskip('control_msgs', reason='not on PyPI: see docs/hardware.md')
 pytest.importorskip('controller_manager_msgs', reason='not on PyPI: see docs/hardware.md')
 
 from fake_robot import BROADCASTERS, HOME, IMPEDANCE, TRAJECTORY, FakeRobot, running
+from geometry_msgs.msg import PoseStamped
 from medal_ros.msg import Action, ArmState, State, Step, Teleop
 from ros import Nodes, Probe, wait_until
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from medal_ros.nodes.franka_clients import Clients
 from medal_ros.nodes.qos import HISTORY, LATCHED, STREAM, TELEOP
+from medal_ros.robot.franka_config import FrankaConfig
+from medal_ros.robot.franka_procedure import Ask
 
 LOW, HIGH = [0.40, -0.20, 0.02], [0.65, 0.20, 0.30]
 TAKE_OVER = ['target', f'switch {IMPEDANCE}']
@@ -143,6 +147,7 @@ def _check_take_over(graph: Graph) -> None:
 
 def _check_that_it_ends(graph: Graph) -> None:
     assert graph.nodes.stop(20.0) == {'franka_arm': 0}
+    assert 'Traceback' not in graph.nodes.output('franka_arm')
 
 
 def test_a_reflex_is_recovered_without_a_person(graph):
@@ -237,3 +242,46 @@ def test_the_other_type_of_gripper(tmp_path):
         graph.action = [0.0, 0.0, 0.0, 1.0]
         graph.start(gripper__kind='gripper_command')
         wait_until(lambda: 'gripper 0.7929' in robot.asked, 30.0, 'the gripper closes')
+
+
+def test_a_second_publisher_of_the_target_stops_practice_until_it_is_gone(graph):
+    """The controller then ignores both: nothing that is said to be executed would be."""
+    graph.start()
+    rival = graph.probe.publisher(PoseStamped, '/target_pose', 1)
+    graph.wait_for_help('1 more publish /target_pose')
+    shown = len(graph.shown)
+    time.sleep(1.0)
+    assert len(graph.shown) == shown
+    graph.probe.node.destroy_publisher(rival)
+    graph.wait_for_help('')
+    graph.wait_for_steps(3)
+    graph.robot.ignored = 0
+
+
+def test_joints_that_are_told_no_longer_stop_the_arm(graph):
+    """By them an arm reset knows how long its motion has to take."""
+    graph.start()
+    graph.robot.active.discard('joint_state_broadcaster')
+    time.sleep(2.0)
+    shown = len(graph.shown)
+    time.sleep(0.5)
+    assert len(graph.shown) == shown
+    graph.robot.active.add('joint_state_broadcaster')
+    graph.wait_for_steps(2)
+
+
+def test_a_request_that_nobody_awaits_any_more_is_never_sent():
+    with Probe() as probe:
+        clients = Clients(probe.node, FrankaConfig(), lambda: '', lambda *answer: None)
+        ask = Ask('clear', 5.0)
+        clients.ask(ask)
+        clients.poll(ask)  # there is no server yet
+        with running() as robot:
+            wait_until(clients.recovery.server_is_ready, 30.0, 'the server of the recovery')
+            clients.poll(None)  # a stop was pressed meanwhile
+            clients.poll(ask)
+            time.sleep(0.5)
+            assert robot.asked == []
+            clients.ask(ask)
+            clients.poll(ask)
+            wait_until(lambda: robot.asked == ['clear'], 10.0, 'one that is awaited')

@@ -169,6 +169,21 @@ def test_a_person_resumes_after_the_stop_is_released(robot):
     assert robot.guard.state == 'ready' and robot.guard.recovered == 1
 
 
+def test_a_persons_word_is_for_one_stop_only(robot):
+    """The next may be seen only as a silence, and pressed and let go within it."""
+    robot.mode = USER_STOPPED
+    robot.run(1)
+    robot.mode = IDLE
+    robot.run(1)
+    assert robot.guard.resume(robot.now)[0]
+    robot.run(3)
+    assert robot.guard.state == 'ready'
+    robot.mode = None
+    robot.after = lambda ask: setattr(robot, 'mode', IDLE if ask.what == 'switch' else None)
+    assert robot.run(30) == ['hardware', 'switch', 'see']
+    assert robot.guard.state == 'help' and 'perhaps by its stop button' in robot.guard.reason
+
+
 def test_a_stop_pressed_during_a_recovery_ends_it(robot):
     robot.mode = REFLEX
     assert robot.run(2)[-1] == 'see'

@@ -9,9 +9,11 @@ from geometry_msgs.msg import PoseStamped, TransformStamped
 from medal_ros.msg import Reward, State
 from rclpy.node import Node
 from ros import wait_until  # a domain of its own
+from sensor_msgs.msg import JointState
 
 from medal_ros.nodes.franka_clients import MissingPackage, duration, interface
 from medal_ros.nodes.franka_frames import Frames
+from medal_ros.nodes.franka_joints import Joints
 from medal_ros.nodes.view import draw, lines
 from medal_ros.options import build
 from medal_ros.robot.franka_config import FrankaConfig
@@ -112,22 +114,21 @@ def test_nobody_knows_where_the_tool_is(frames):
 def test_tf_comes_first_and_the_topic_where_tf_is_silent_or_old(frames):
     by_topic(frames, 0.5)
     assert frames.look_up().position[0] == 0.5 and frames.source == 'topic'
+    by_tf(frames, 0.506, age=60.0)  # first: tf2 takes nothing older than what it knows
+    assert frames.look_up().position[0] == 0.5 and frames.source == 'topic'
     by_tf(frames, 0.505)
     seen = frames.look_up()
     assert seen.position[0] == 0.505 and frames.source == 'tf'
     pose, tilt = seen.pose()
     assert pose.yaw == 0.0 and tilt == pytest.approx(0.0)
-    by_tf(frames, 0.506, age=60.0)
-    by_topic(frames, 0.5)
-    assert frames.look_up().position[0] == 0.5 and frames.source == 'topic'
 
 
-def test_a_topic_of_another_frame_is_not_used(frames):
+def test_a_topic_of_another_frame_is_not_used(frames, monkeypatch):
     by_tf(frames, 0.5)
     by_topic(frames, 0.6)
     assert frames.look_up().position[0] == 0.5
     assert 'is not of frame medal_tool' in frames.describe()
-    by_tf(frames, 0.5, age=60.0)
+    monkeypatch.setattr(frames, '_by_tf', lambda: None)  # it has fallen silent
     assert frames.look_up() is None, 'better nothing than another frame'
 
 
@@ -169,3 +170,22 @@ def test_the_bar_is_as_long_as_the_probability():
         lengths.append(green.sum(1).max())
     assert lengths == [0, 308, 616]
     assert np.unique(draw(None, None)).size > 2, 'there are words'
+
+
+# -- joints ------------------------------------------------------------------------------------
+
+
+def test_joints_are_known_as_long_as_all_of_them_are_told():
+    rclpy.init()
+    try:
+        joints = Joints(Node('joints'), 'joint_states', ['a', 'b'], 0.2)
+        assert joints.positions() is None
+        joints.take(JointState(name=['b', 'c'], position=[2.0, 3.0]))
+        assert joints.describe() == 'nothing on joint_states about a'
+        joints.take(JointState(name=['a'], position=[1.0]))
+        assert joints.positions() == (1.0, 2.0) and joints.describe() == ''
+        told = lambda: joints.take(JointState(name=['a'], position=[1.0]))  # noqa: E731
+        wait_until(lambda: told() or joints.positions() is None, 2.0, 'b is too old')
+        assert joints.describe() == 'nothing on joint_states about b'
+    finally:
+        rclpy.shutdown()

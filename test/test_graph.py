@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ import ros
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from medal_ros.config import load_config
+from medal_ros.learning.states import States
+from medal_ros.playback.stored import StoredRun
 from medal_ros.run_folder import RunFolder
 from medal_ros.sim import task_class
 from medal_ros.spaces import AGENTS
@@ -47,10 +51,10 @@ def start(runs: Path, name: str, *more: str) -> subprocess.Popen:
         return subprocess.Popen([*command, *more], stdout=out, stderr=subprocess.STDOUT)
 
 
-def train(runs: Path, name: str) -> RunFolder:
-    process = start(runs, name, '--steps', str(STEPS))
+def train(runs: Path, name: str, *more: str) -> RunFolder:
+    process = start(runs, name, '--steps', str(STEPS), *more)
     try:
-        status = process.wait(90)
+        status = process.wait(300)
     finally:
         process.kill()
     assert status == 0, (runs / f'{name}.out').read_text()
@@ -58,28 +62,26 @@ def train(runs: Path, name: str) -> RunFolder:
 
 
 def nodes_of(folder: RunFolder) -> list[int]:
-    """Return the processes whose command line names a run's folder."""
+    """Return the processes that print into a log of a run's folder."""
     found = []
     for entry in Path('/proc').iterdir():
         if entry.name.isdigit():
-            try:
-                command = (entry / 'cmdline').read_bytes().decode(errors='replace')
-            except OSError:
-                continue
-            if 'medal_ros.nodes' in command and str(folder.path) in command:
-                found.append(int(entry.name))
+            with suppress(OSError):
+                if os.readlink(entry / 'fd' / '1').startswith(f'{folder.path}/log/'):
+                    found.append(int(entry.name))
     return found
 
 
-def abandoned(segments: set[str]) -> set[str]:
-    """Return the shared-memory segments that no process has mapped."""
-    for entry in Path('/proc').glob('[0-9]*/maps'):
+def segments_of(processes: Iterable[int | str]) -> set[str]:
+    """Return Fast DDS's shared-memory segments that processes have mapped."""
+    found: set[str] = set()
+    for process in processes:
         try:
-            maps = entry.read_text(errors='replace')
+            maps = Path(f'/proc/{process}/maps').read_text(errors='replace')
         except OSError:
             continue
-        segments = {name for name in segments if f'/dev/shm/{name}' not in maps}
-    return segments
+        found |= set(re.findall(r'/dev/shm/(fastrtps_\S+)', maps))
+    return found
 
 
 def column(folder: RunFolder, name: str, dtype: type, shape: tuple = ()) -> np.ndarray:
@@ -93,7 +95,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='module')
 def finished(runs: Path) -> RunFolder:
-    return train(runs, 'one')
+    return train(runs, 'one', '--record')
 
 
 def test_a_run_stores_every_step_and_takes_every_update_it_earned(finished: RunFolder) -> None:
@@ -130,8 +132,8 @@ def test_a_run_leaves_its_curve_videos_checkpoints_and_metrics(finished: RunFold
         assert (finished.path / name).stat().st_size > 1000, name
     for agent in AGENTS:
         assert finished.policy(agent, STEPS).is_file()
-        assert finished.training_state(agent).is_file()
-        assert finished.training_state(f'classifier_{agent}').is_file()
+        for node in ('trainer', 'reward'):
+            assert States(finished.state(node)).load().part(agent), (node, agent)
     config = load_config(finished.config)
     assert config.steps == STEPS and config.backward.classifier.positives == 16
     tags = set()
@@ -144,37 +146,54 @@ def test_a_run_leaves_its_curve_videos_checkpoints_and_metrics(finished: RunFold
     assert not list(finished.weights.iterdir())  # only weights on their way live there
 
 
+def test_a_recording_holds_every_step_that_the_run_stored(finished: RunFolder) -> None:
+    rosbags = pytest.importorskip('rosbags.highlevel', reason='rosbags comes from PyPI')
+    (bag,) = finished.recordings.iterdir()
+    with rosbags.AnyReader([bag]) as reader:
+        found = [
+            reader.deserialize(raw, connection.msgtype)
+            for connection, _, raw in reader.messages()
+            if connection.topic == '/medal/step'
+        ]
+    taken = [step for step in found if step.source == 'policy']
+    run = StoredRun(finished.path)
+    assert [s.steps for s in run.segments] == [SEGMENT] * (STEPS // SEGMENT)
+    assert [s.agent for s in run.segments] == [*AGENTS] * (STEPS // SEGMENT // 2)
+    stored = np.concatenate([run.actions[s.row : s.row + s.steps] for s in run.segments])
+    assert np.array_equal(np.stack([step.action for step in taken]), stored)
+
+
 def test_the_same_seed_repeats_the_run_to_the_bit(finished: RunFolder, runs: Path) -> None:
     again = train(runs, 'two')
     for name in ('frames', 'actions', 'proprio', 'forward', 'backward', 'task_rewards'):
         one, two = ((f.replay / f'{name}.bin').read_bytes() for f in (finished, again))
         assert one == two, name
     for agent in AGENTS:
-        for one, two in (
-            (finished.policy(agent, STEPS), again.policy(agent, STEPS)),
-            (finished.training_state(agent), again.training_state(agent)),
-        ):
-            assert one.read_bytes() == two.read_bytes(), one.name
+        one, two = (folder.policy(agent, STEPS).read_bytes() for folder in (finished, again))
+        assert one == two, agent
+        one, two = (States(f.state('trainer')).load().part(agent) for f in (finished, again))
+        assert one == two, agent
 
 
 def test_ctrl_c_saves_the_run_and_leaves_nothing_behind(runs: Path) -> None:
-    segments = set(os.listdir('/dev/shm'))
+    there = set(os.listdir('/dev/shm'))  # what others that were killed have left may be mapped, too
     process = start(runs, 'stopped', '--steps', '100000')
     folder = RunFolder(runs / 'stopped')
     try:
-        ros.wait_until(folder.summary.is_file, 60, 'the first evaluation')
+        ros.wait_until(folder.summary.is_file, 180, 'the first evaluation')
         assert len(nodes_of(folder)) == 8
+        segments = segments_of(nodes_of(folder)) - there
+        assert segments  # else the last line of this test says nothing
         process.send_signal(signal.SIGINT)
-        began = time.monotonic()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         output = (runs / 'stopped.out').read_text()
-        stopped = float(output.split('stopped in ')[1].split(' s')[0])
-        assert stopped < 3.0, f'{output}\n{time.monotonic() - began:.1f} s in all'
+        assert 'stopped in ' in output and 'had to kill' not in output, output
     finally:
         process.kill()
     assert nodes_of(folder) == []
     summary = json.loads(folder.summary.read_text())
     assert not summary['finished'] and summary['steps'] >= 80
-    assert folder.training_state('forward').is_file()
+    assert States(folder.state('trainer')).load().part('forward')
     assert len(column(folder, 'forward', np.int64)) >= 40
-    assert not abandoned(set(os.listdir('/dev/shm')) - segments)
+    others = (entry.name for entry in Path('/proc').glob('[0-9]*'))  # a port may be shared
+    assert not segments & set(os.listdir('/dev/shm')) - segments_of(others)

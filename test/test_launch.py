@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip('launch_ros', reason='launch and launch_ros come with ROS 2 from apt')
 
 import yaml
+from finished import make_run
 from launch import LaunchContext, LaunchDescription, LaunchService
 from launch.actions import (
     IncludeLaunchDescription,
@@ -29,14 +30,16 @@ from ros import wait_until
 
 from medal_ros import bringup, launching, teleoperation, train
 from medal_ros.bringup import ARGUMENTS, configure
-from medal_ros.config import load_config, save_config
+from medal_ros.config import load_config
 from medal_ros.errors import UserError
+from medal_ros.exam.plan import load_plan, make_plan
 from medal_ros.options import unnest
 from medal_ros.robot.recording import RecordingConfig
 from medal_ros.run_folder import RunFolder
 from medal_ros.sim import TASKS
 
 FOLDER = Path(__file__).parent.parent / 'launch'
+NODES = [path.stem for path in (FOLDER.parent / 'medal_ros' / 'nodes').glob('*.py')]
 FILES = sorted(path.name for path in FOLDER.glob('*.launch.py'))
 
 
@@ -90,7 +93,9 @@ def started(file: str, count: int, *given: str) -> dict[str, list[str]]:
     arguments = [text.split(':=', 1) for text in (*given, f'launch-prefix:={prefix}')]
     source = PythonLaunchDescriptionSource(str(FOLDER / file))
     included = IncludeLaunchDescription(source, launch_arguments=arguments)
-    assert run(LaunchService(argv=given, noninteractive=True), included) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launching, 'ONCE', NODES)  # else the recorders would be started again
+        assert run(LaunchService(argv=given, noninteractive=True), included) == 0
     return {path.name: json.loads(path.read_text()) for path in place.iterdir()}
 
 
@@ -200,16 +205,91 @@ def test_demonstrations_are_what_teleoperation_says():
     assert expected['sim_arm']['rate'] == 10 and expected['teleop_joy']['action'] == 5
 
 
-def test_an_evaluation_is_what_bringup_says_and_leaves_the_run_alone(tmp_path):
-    folder = tmp_path / 'run'
-    (folder / 'checkpoints').mkdir(parents=True)
-    (folder / 'checkpoints' / 'forward_00000500.safetensors').touch()
-    save_config(configure(), folder / 'config.yaml')
-    before = sorted(folder.rglob('*'))
-    nodes = started('evaluate.launch.py', 1, f'run:={folder}', 'episodes:=7')
-    expected = told(bringup.evaluation(folder, 'last', 7))
+@pytest.fixture
+def packages(tmp_path, monkeypatch):
+    """Packages that only seem to be installed: what they would run is noted and never started."""
+
+    def install(*names: str, xacro: bool = True) -> None:
+        for name in names:
+            index = tmp_path / 'share' / 'ament_index' / 'resource_index' / 'packages'
+            for folder in (index, tmp_path / 'lib' / name):
+                folder.mkdir(parents=True, exist_ok=True)
+            (index / name).touch()
+            program = tmp_path / 'lib' / name / name
+            program.touch(0o755)
+        if xacro:
+            program = tmp_path / 'bin' / 'xacro'
+            program.parent.mkdir(exist_ok=True)
+            program.write_text(f'#!{sys.executable}\nimport xacro\nxacro.main()\n')
+            program.chmod(0o755)
+        monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path), prepend=':')
+        monkeypatch.setenv('PATH', str(tmp_path / 'bin'), prepend=':')
+
+    return install
+
+
+@pytest.mark.parametrize('file', ['sim.launch.py', 'train.launch.py', 'demos.launch.py'])
+def test_rviz_shows_the_arm_of_the_stand_in(file, packages):
+    pytest.importorskip('xacro', reason='xacro comes with ROS 2 from apt, or from PyPI')
+    packages('rviz2', 'robot_state_publisher')
+    given = ['task:=cube_grasp', 'rviz:=true', 'namespace:=left']
+    given += {'train.launch.py': ['set:=demonstrations.count=1', 'name:=x'],
+              'demos.launch.py': ['teleop:=none']}.get(file, [])  # fmt: skip
+    count = {'sim.launch.py': 7, 'train.launch.py': 11, 'demos.launch.py': 8}[file]
+    nodes = started(file, count, *given)
+    assert {'rviz2', 'robot_state_publisher', 'view', 'sim_arm'} <= set(nodes)
+    described = parameters(nodes['robot_state_publisher'])['robot_description']
+    assert '<link name="medal_tool"' in described and 'panda_joint7' in described
+    remapped = [word for word in nodes['rviz2'] if ':=' in word]
+    configuration = Path(nodes['rviz2'][nodes['rviz2'].index('-d') + 1])
+    assert 'Namespace: left\n' in configuration.read_text()
+    assert '/robot_description:=/left/robot_description' in remapped
+    assert '/medal/camera/wrist/image_raw:=/left/camera/wrist/image_raw' in remapped
+    assert '__ns:=/left' in nodes['robot_state_publisher']
+
+
+def test_a_recorder_that_is_asked_for_stands_beside_the_graph_and_does_not_end_it():
+    nodes = started('sim.launch.py', 5, 'task:=tabletop_quick', 'record:=true')
+    assert parameters(nodes['recorder'])['folder'].startswith(str(Path('recordings').resolve()))
+    specs = bringup.recording(configure(changes={'record.enabled': True}))
+    (action,) = launching.start(specs, Path.cwd(), 'medal')
+    assert action._ExecuteLocal__on_exit is None
+
+
+def test_rviz_shows_images_where_there_is_no_arm(packages):
+    packages('rviz2', xacro=False)
+    nodes = started('sim.launch.py', 6, 'task:=tabletop_quick', 'rviz:=true')
+    assert {'rviz2', 'view'} < set(nodes) and 'robot_state_publisher' not in nodes
+
+
+@pytest.mark.parametrize(
+    ('file', 'given', 'sentence'),
+    [
+        ('train.launch.py', 'rviz:=true', 'rviz:=true needs what is not installed: rviz2'),
+        ('sim.launch.py', 'rviz:=true task:=cube_grasp', 'installed: robot_state_publisher, xacro'),
+        ('demos.launch.py', 'task:=cube_grasp', 'drivers:=true needs what is not installed: joy'),
+        ('franka.launch.py', 'task:=cube_grasp', 'installed: franka_bringup, controller_manager'),
+        ('train.launch.py', 'rviz:=perhaps', "rviz must be true or false, not 'perhaps'"),
+    ],
+)
+def test_what_is_not_installed_is_one_sentence_and_leaves_nothing(
+    file, given, sentence, tmp_path, monkeypatch
+):
+    monkeypatch.setenv('AMENT_PREFIX_PATH', sys.prefix)
+    monkeypatch.setenv('PATH', str(tmp_path))
+    with pytest.raises(UserError, match=sentence):
+        bring_up(file, *given.split(' '))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_evaluation_is_what_bringup_says(tmp_path):
+    run = make_run(tmp_path / 'run')
+    nodes = started('evaluate.launch.py', 4, f'run:={run}', 'episodes:=7', 'policy:=forward')
+    plan = make_plan([run], policies=['forward'], episodes=7)
+    folder = run / 'evaluations' / plan.digest
+    assert load_plan(folder / 'plan.json') == plan
+    expected = told(bringup.examination(plan, folder))
     assert {name: parameters(command) for name, command in nodes.items()} == expected
-    assert sorted(folder.rglob('*')) == before
 
 
 # -- how a launch ends -------------------------------------------------------------------------
@@ -229,6 +309,37 @@ def test_the_first_node_that_ends_is_the_end(status, returned, tmp_path):
     nodes = launching.start(specs, tmp_path, 'medal')
     assert run(LaunchService(noninteractive=True), prefix, *nodes) == returned
     assert not (tmp_path / 'survived').exists()
+
+
+@pytest.mark.parametrize(('status', 'starts', 'returned'), [(3, 3, 1), (2, 1, 1)])
+def test_a_node_is_started_again_as_one_that_goes_on(
+    status, starts, returned, tmp_path, monkeypatch
+):
+    """But not more often than allowed, and not after a person's mistake."""
+    monkeypatch.setattr(launching, 'RESPAWN_DELAY', 0.2)
+    (tmp_path / 'instead.py').write_text(
+        'import sys\n'
+        'parameters = sys.argv[sys.argv.index("--params-file") + 1]\n'
+        'open("seen", "a").write(open(parameters).read())\n'
+        f'sys.exit({status})\n'
+    )
+    prefix = SetLaunchConfiguration('launch-prefix', f'{sys.executable} instead.py')
+    specs = [bringup.NodeSpec('supervisor', {'resume': False})]
+    nodes = launching.start(specs, tmp_path, 'medal', most=2)
+    assert run(LaunchService(noninteractive=True), prefix, *nodes) == returned
+    resumes = [
+        line.split()[1] for line in Path('seen').read_text().splitlines() if 'resume' in line
+    ]
+    assert resumes == ['false', 'true', 'true'][:starts]
+
+
+def test_a_robots_arm_and_a_finished_evaluator_are_not_started_again(tmp_path):
+    (tmp_path / 'instead.py').write_text('open("seen", "a").write("x")\n')
+    prefix = SetLaunchConfiguration('launch-prefix', f'{sys.executable} instead.py')
+    for name in ('franka_arm', 'evaluator'):
+        nodes = launching.start([bringup.NodeSpec(name)], tmp_path, 'medal', most=2)
+        assert run(LaunchService(noninteractive=True), prefix, *nodes) == 0
+    assert Path('seen').read_text() == 'xx'
 
 
 def test_nodes_have_time_to_save(tmp_path):

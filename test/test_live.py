@@ -70,6 +70,11 @@ def test_a_plain_line_of_practice(plain, clock, stream):
     )
 
 
+def test_restarts_are_counted_where_there_were_any(plain, clock):
+    plain.update(mode='practice', agent='forward', restarts=2)
+    assert ', 0 interventions, 2 restarts' in plain.line()
+
+
 def test_each_event_is_one_line(plain, clock, stream):
     plain.update(phase='recording demonstrations')
     plain.update(phase='recording demonstrations')

@@ -136,5 +136,6 @@ def test_status_in_words(probe, monitor):
         'help: forward policy, step 7 of segment 4 (nothing moves)',
         '120 of 500 steps, 2 interventions',
         '118 steps stored, 2 refused; 230 updates, 12.3 a second, 6 owed',
+        '  medal/probe: says nothing',
         '  medal/trainer: for classifier 3 of forward',
     ]

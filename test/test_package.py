@@ -108,7 +108,7 @@ def imports(folder: Path) -> set[str]:
 
 
 def test_everything_imported_is_declared():
-    files = ('run.txt', 'ray.txt', 'lerobot.txt')
+    files = ('run.txt', 'console.txt', 'ray.txt', 'lerobot.txt')
     declared = {name_of(line) for name in files for line in requirements(name)}
     declared |= {e.text for e in PACKAGE if e.tag in ('depend', 'exec_depend')}
     used = {DISTRIBUTIONS.get(name, name) for name in imports(ROOT / 'medal_ros')}

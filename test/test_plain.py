@@ -68,7 +68,7 @@ def test_rewards_and_shifts_are_the_agents():
     classifier = Classifier(classifier_config(), it.policy.spaces, 'forward').eval()
     plain, public = Plain(it, classifier), Public(it, classifier)
     batch, _ = it.sample(replay(), lambda frames, _: torch.zeros(len(frames)))
-    frames, proprio = torch.from_numpy(batch.next_frames), torch.from_numpy(batch.next_proprio)
+    frames, proprio = batch.next_frames, batch.next_proprio
     expected = classifier.reward(frames, proprio)
     asked = plain.reward({'next_frames': frames, 'next_proprio': proprio})
     assert torch.allclose(asked, expected, atol=1e-5)

@@ -6,6 +6,7 @@ action, so that an action says which weights made it.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +39,14 @@ PARAMETERS = {
 class Server:
     """One policy_server, seen from the topics around it."""
 
-    def __init__(self, nodes: Nodes, probe: Probe, folder: Path, name: str, rate: float) -> None:
+    def __init__(
+        self, nodes: Nodes, probe: Probe, folder: Path, name: str, rate: float, setting: str = ''
+    ) -> None:
         self.nodes, self.probe, self.folder, self.name = nodes, probe, folder, name
         topics = ('observation', 'state', 'action', 'weights/policy')
         remaps = [f'{topic}:={NAMESPACE}/{name}/{topic}' for topic in topics]
         parameters = toy.parameters(toy.RunFolder(folder), **PARAMETERS, graph__rate=rate)
-        nodes.start('policy_server', f'__node:={name}', *remaps, **parameters)
+        nodes.start('policy_server', f'__node:={name}', *remaps, setting=setting, **parameters)
         self.actions = probe.record(Action, f'{name}/action', STREAM)
         self.health = probe.record(DiagnosticArray, '/diagnostics', STREAM)
 
@@ -105,6 +108,15 @@ def servers(tmp_path_factory):
 
 
 @pytest.fixture
+def hasty(tmp_path):
+    """A server in lockstep that waits for the right weights for two seconds instead of sixty."""
+    with Nodes(tmp_path) as nodes, Probe() as probe:
+        server = Server(nodes, probe, tmp_path, 'hasty', 0.0, 'node.PATIENCE = 2.0')
+        toy.connected(server.observations, server.states, server.weights)
+        yield server
+
+
+@pytest.fixture
 def server(servers) -> Server:
     return servers[0]
 
@@ -140,6 +152,33 @@ def test_lockstep_waits_for_exactly_those_weights(server):
     assert (action.sequence, action.weights_sequence) == (117, 112)
     assert values(action) == [0.2, 0.2]
     server.diagnosed(lambda message, _: message == 'ok')
+
+
+def test_a_person_in_control_does_not_use_up_the_patience(hasty):
+    hasty.announce(0, 0.1)
+    hasty.show(7)  # 7 - 4 = 3, and weights come every 2 steps: 2
+    hasty.diagnosed(lambda message, _: message == 'for weights')
+    hasty.states.publish(State(sequence=7, agent='forward', mode='intervention'))
+    hasty.diagnosed(lambda message, _: message == 'ok')
+    time.sleep(3.0)  # it is of no use to have waited longer than its patience
+    hasty.show(7)
+    hasty.diagnosed(lambda message, _: message == 'for weights')
+    assert not hasty.actions
+    hasty.announce(2, 0.2)
+    assert hasty.next_action(0).weights_sequence == 2
+
+
+def test_once_it_went_on_with_the_newest_weights_it_does_not_wait_for_older_ones(hasty):
+    for sequence in (0, 8):
+        hasty.announce(sequence, sequence / 100)
+    hasty.show(7)  # of the weights of 2 nothing was ever heard
+    assert hasty.next_action(0).weights_sequence == 8
+    began = time.monotonic()
+    for sequence in range(8, 14):  # these would be 4 to 8: the first of them are gone, too
+        assert hasty.ask(sequence).weights_sequence == 8
+    assert time.monotonic() - began < 2.0  # all of them, within the patience for one
+    hasty.announce(10, 0.3)
+    assert hasty.ask(14).weights_sequence == 10
 
 
 def test_on_a_clock_the_newest_weights_count(clock):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +19,9 @@ from medal_ros.bringup import NodeSpec
 from medal_ros.errors import UserError
 from medal_ros.monitor import Monitor
 from medal_ros.nodes.worker import Worker
-from medal_ros.processes import ENDED, Processes, ProcessFailed, environment
+from medal_ros.nursery import Child
+from medal_ros.processes import ENDED, Processes, ProcessFailed, runnable
+from medal_ros.restarts import RestartLimits, Restarts
 
 SPECS = [NodeSpec('supervisor', {'segment_steps': 5}), NodeSpec('operator')]
 NAMES = ['operator', 'supervisor']
@@ -104,6 +107,88 @@ def test_a_refused_parameter_is_one_sentence_and_stops_nobody_else(start, tmp_pa
     )
 
 
+def tended(processes: Processes, monitor: Monitor, condition) -> None:
+    """Look after the nodes as the command does until a condition holds."""
+
+    def look() -> bool:
+        processes.check()
+        processes.tend()
+        return condition()
+
+    assert monitor.wait_for(look, 60.0)
+
+
+def test_a_killed_and_a_hung_node_are_started_again_until_it_is_too_often(tmp_path):
+    restarts = Restarts(RestartLimits(most=1, silent=5.0, first=0.1))
+    processes = Processes(SPECS, tmp_path, 'medal', restarts, until='operator', reserve=True)
+    monitor = Monitor('medal')
+    monitor.on_word = restarts.heard
+    try:
+        tended(processes, monitor, lambda: restarts.away == [])
+        tended(processes, monitor, lambda: processes.nursery and processes.nursery.ready)
+        before = {name: process.pid for name, process in processes.running.items()}
+        os.kill(before['supervisor'], signal.SIGKILL)
+        os.kill(before['operator'], signal.SIGSTOP)
+        again = lambda: restarts.counts == {'supervisor': 1, 'operator': 1}  # noqa: E731
+        tended(processes, monitor, lambda: again() and restarts.away == [])
+        assert not any(map(alive, before.values()))
+        assert all(isinstance(process, Child) for process in processes.running.values())
+        assert {Path(f'/proc/{p.pid}/comm').read_text() for p in processes.running.values()} == {
+            'supervisor\n', 'operator\n',
+        }  # fmt: skip
+        first, *rest = processes.told
+        log = tmp_path / 'log' / 'supervisor.log'
+        what = f'the node supervisor was killed by signal 9 (see {log})'
+        assert first == f'{what}: it is started again in 0.1 s'
+        assert rest[0].startswith('the node operator said nothing for ')
+        os.kill(processes.running['supervisor'].pid, signal.SIGKILL)
+        too_often = f'{what}; it was started again 1 times within 10 minutes'
+        assert failure(processes) == too_often
+    finally:
+        monitor.close()
+        left = processes.nursery.process.pid
+        assert processes.stop(10.0) == [] and processes.statuses == {'operator': 0}
+    assert not alive(left)
+
+
+def test_who_waits_for_a_processor_is_told_from_who_sleeps():
+    sleeper = subprocess.Popen(['sleep', '60'])
+    runner = subprocess.Popen([sys.executable, '-c', 'while True: pass'])
+    try:
+        wait_until(lambda: runnable(runner.pid) and not runnable(sleeper.pid), 10.0)
+        os.kill(runner.pid, signal.SIGSTOP)
+        wait_until(lambda: not runnable(runner.pid), 10.0)
+    finally:
+        for process in (sleeper, runner):
+            process.kill()
+            process.wait()
+
+
+def test_whoever_ends_unasked_is_started_again_and_a_mistake_is_not(tmp_path):
+    processes = Processes([], tmp_path, 'medal', Restarts(), until='evaluator')
+    for name, status in (('evaluator', 0), ('operator', 0), ('reward', 1), ('trainer', 2)):
+        processes.restarts.started(name)
+        ends = [sys.executable, '-c', f'raise SystemExit({status})']
+        processes.running = {name: subprocess.Popen(ends)}
+        processes.running[name].wait(10.0)
+        (tmp_path / 'log' / f'{name}.log').write_text('why')
+        if name == 'trainer':
+            assert failure(processes).startswith('the node trainer ended with status 2: why')
+        else:
+            processes.check()
+    assert processes.statuses == {'evaluator': 0}
+    assert processes.restarts.counts == {'operator': 1, 'reward': 1}
+
+
+def test_the_others_go_on_without_one_that_is_not_vital(start):
+    spare = NodeSpec('recorder', {'split_mib': 1.0}, vital=False)  # it is not told where to
+    processes = start([spare, NodeSpec('operator')])
+    wait_until(processes.check, 60.0, 'the end of the recorder')
+    assert processes.statuses == {'recorder': 2} and 'operator' in processes.running
+    (words,) = processes.told
+    assert words.startswith('the node recorder ended with status 2: recorder: parameter folder')
+
+
 FATAL = '[FATAL] [1795.25] [medal.trainer]: the disk is full'
 
 
@@ -160,13 +245,6 @@ def test_a_worker_answers_requests_until_it_is_stopped():
     assert asked == [worker.thread] and not worker.thread.is_alive() and not worker.failed
 
 
-def test_nodes_hear_this_machine_alone_unless_asked_otherwise(monkeypatch):
-    monkeypatch.delenv('ROS_AUTOMATIC_DISCOVERY_RANGE')
-    assert environment()['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
-    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'SUBNET')
-    assert environment()['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'SUBNET'
-
-
 def test_nodes_end_with_who_started_them_however_it_dies(tmp_path):
     text = (
         'import time; from pathlib import Path; from medal_ros.bringup import NodeSpec; '
@@ -194,6 +272,7 @@ def simulation(tmp_path_factory):
     """The stand-in alone, on a clock, as `medal sim` runs it."""
     folder = tmp_path_factory.mktemp('simulation')
     command = [sys.executable, '-m', 'medal_ros.cli', 'sim', '--set', 'graph.rate=20']
+    command += ['--set', 'graph.restarts=1']
     with open(folder / 'out', 'wb') as out, open(folder / 'err', 'wb') as err:
         process = subprocess.Popen(command, stdout=out, stderr=err)
     monitor = Monitor('medal')
@@ -214,7 +293,7 @@ def medal(capsys, *arguments: str) -> tuple[int, str, str]:
 
 
 def test_status_says_what_each_node_does(simulation, capsys):
-    names = ['camera_sync', 'operator', 'sim_arm', 'supervisor']
+    names = ['camera_sync', 'operator', 'processes', 'sim_arm', 'supervisor']
 
     def all_heard() -> bool:  # each speaks once a second, on a busy machine a little later
         code, out, err = medal(capsys, 'status')
@@ -223,7 +302,7 @@ def test_status_says_what_each_node_does(simulation, capsys):
         assert first.startswith('practice: forward policy, step ')
         assert second.endswith(' steps, 0 interventions')
         assert {line.split(':')[0] for line in nodes} <= {f'  medal/{name}' for name in names}
-        return len(nodes) == len(names)
+        return len(nodes) == len(names) and 'says nothing' not in out
 
     wait_until(all_heard, 20.0, 'a word of every node')
 
@@ -247,13 +326,28 @@ def test_a_second_graph_in_the_namespace_is_refused(simulation, capsys, tmp_path
     assert simulation.process.poll() is None
 
 
-def test_a_node_that_dies_ends_the_graph_with_a_sentence_and_no_orphan(simulation):
-    nodes = children(simulation.process.pid)
-    named = {Path(f'/proc/{p}/cmdline').read_text().split('\0')[3]: p for p in nodes}
-    assert sorted(named) == ['camera_sync', 'operator', 'sim_arm', 'supervisor']
-    os.kill(named['sim_arm'], signal.SIGKILL)
+def test_a_node_that_dies_is_started_again_and_too_often_ends_the_graph(simulation, capsys):
+    def named() -> dict[str, int]:
+        commands = {}
+        for p in children(simulation.process.pid):
+            with suppress(OSError):  # gone meanwhile
+                commands[p] = Path(f'/proc/{p}/cmdline').read_text().split('\0')
+        return {words[3]: p for p, words in commands.items() if len(words) > 3}  # 1: just forked
+
+    first = named()
+    assert sorted(first) == ['camera_sync', 'operator', 'sim_arm', 'supervisor']
+    os.kill(first['sim_arm'], signal.SIGKILL)
+    wait_until(lambda: named().get('sim_arm', first['sim_arm']) != first['sim_arm'], 30.0)
+    monitor = simulation.monitor
+    monitor.newest.clear()
+    assert monitor.wait_for(lambda: 'state' in monitor.newest, 30.0)  # it acts again
+    shown = lambda: 'restarts: sim_arm 1' in medal(capsys, 'status')[1]  # noqa: E731
+    wait_until(shown, 10.0, 'the restart in the status')
+    last = named()
+    os.kill(last['sim_arm'], signal.SIGKILL)
     assert simulation.process.wait(30.0) == 1
     err = (simulation.folder / 'err').read_text()
-    assert err.startswith('medal: the node sim_arm was killed by signal 9')
+    assert err.startswith('medal: the node sim_arm was killed by signal 9 (see ')
+    assert err.endswith('; it was started again 1 times within 10 minutes\n')
     assert err.count('\n') == 1
-    assert not any(map(alive, nodes))
+    assert not any(map(alive, [*first.values(), *last.values()]))

@@ -27,11 +27,16 @@ class Graph:
     def __init__(self, folder, **changes) -> None:
         values = {'task': 'toy', 'folder': str(folder), 'count': 2, 'least': 2, **changes}
         self.recorder = Recorder(build(RecordingConfig, values), SPACES)
-        self.now = 0
+        self.now = -1
         self.observe()
+        assert self.recorder.start() == (
+            False,
+            'no step of an arm has come yet: is it running, and its cameras?',
+        )
+        self.run('h')
 
     def observe(self) -> None:
-        frame = np.full(SPACES.frame_shape, self.now, np.uint8)
+        frame = np.full(SPACES.frame_shape, max(self.now, 0), np.uint8)
         self.recorder.observe(self.now, Seen(frame, np.full(2, self.now / 100, np.float32)))
         self.recorder.world(self.now, {'joints': np.array([self.now])})
 
@@ -192,7 +197,8 @@ def test_an_arm_that_starts_anew_breaks_a_recording_and_the_next_one_works(graph
     graph.now = 0
     graph.observe()
     assert graph.recorder.note == 'discarded, because the arm started anew'
-    graph.recorder.start()
+    graph.run('h')
+    assert graph.recorder.start()[0]
     graph.run('ttt')
     assert len(graph.recorder) == 3
 
@@ -257,3 +263,11 @@ def test_killed_at_any_moment_what_is_saved_is_whole(tmp_path, moment, number):
     values = {'task': 'toy', 'folder': str(tmp_path)}
     later = Recorder(build(RecordingConfig, values), SPACES)
     assert len(later.saved['forward']) == 1, 'recording goes on beside what is left over'
+
+
+def test_a_step_lost_before_the_first_driven_one_costs_nothing(graph):
+    assert graph.recorder.start()[0]
+    graph.now += 1  # the step of the observation at which it was asked never comes
+    graph.observe()
+    graph.run('tt')
+    assert len(graph.recorder) == 2

@@ -30,7 +30,8 @@ def record():
         Point(400, 'forward', evaluation(36, 40)),
         Point(400, 'backward', evaluation(20, 40)),
     ]
-    run.cloning = [evaluation(4, 10), evaluation(6, 10), evaluation(5, 10)]
+    outcomes = (evaluation(4, 10), evaluation(6, 10), evaluation(5, 10))
+    run.cloning = [Point(10 * i, 'cloning', e) for i, e in enumerate(outcomes, 1)]
     run.final = evaluation(80, 100, ever=90)
     run.best = evaluation(95, 100)
     run.backward_final = evaluation(0, 50)
@@ -184,7 +185,7 @@ def test_the_picture_has_both_policies_baseline_and_interventions(tmp_path):
 def test_the_baseline_is_drawn_at_its_height(tmp_path):
     run = RunRecord('t', 'p', 0, steps=100)
     draw_learning_curve(run, tmp_path / 'without.png')
-    run.cloning = [evaluation(6, 10)]
+    run.cloning = [Point(10, 'cloning', evaluation(6, 10))]
     draw_learning_curve(run, tmp_path / 'with.png')
     without, image = (
         imageio.imread(tmp_path / f'{n}.png').astype(int) for n in ('without', 'with')

@@ -5,16 +5,25 @@ from __future__ import annotations
 import time
 from array import array
 from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from medal_ros.msg import Action, Observation, State, Step, Teleop
+import rclpy
+from medal_ros.msg import Action, ArmState, Observation, State, Step, Teleop
 from ros import Nodes, Probe, wait_until
+from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
+from test_package import urdf_pose
 
-from medal_ros.nodes.qos import HISTORY, STREAM, TELEOP
+from medal_ros.nodes import sim_arm
+from medal_ros.nodes.camera_input import nanoseconds
+from medal_ros.nodes.qos import HISTORY, RAW, STREAM, TELEOP
+from medal_ros.sim.cube_grasp import HIGH, LOW, CubeGrasp
 
 ACTION = [0.1, -0.1, -1.0]
+PANDA = Path(__file__).parent.parent / 'urdf' / 'panda.urdf'
 
 
 class Person:
@@ -119,6 +128,12 @@ def test_a_person_takes_over_drives_and_hands_back(graph, rate):
     assert after[0].agent == 'forward' and after[0].segment > driven[0].segment
     sequences = [s.sequence for s in g.steps]
     assert sequences == list(range(len(sequences))), 'one step for each observation'
+    seen, done = (
+        [nanoseconds(t) for t in times]
+        for times in zip(*((s.header.stamp, s.executed) for s in g.steps), strict=True)
+    )
+    assert all(a < b for a, b in zip(seen, done, strict=True)), 'seen, then executed'
+    assert all(a <= b for a, b in zip(done, seen[1:], strict=False)), 'and then seen again'
 
 
 def _check_driven(steps: list[Step], g: Graph) -> None:
@@ -203,3 +218,66 @@ def test_a_steadied_gripper_in_the_graph(graph):
     wait_until(lambda: g.steps[-1].action[-1] == 1.0, 5.0, 'the gripper closes')
     g.action = [0.0, 0.0, -0.2]
     assert g.wait_for('policy', 3)[-1].action[-1] == 1.0
+
+
+def test_a_step_is_said_before_its_result_is_drawn(monkeypatch):
+    """A person's control, and whoever learns, need not wait for the cameras."""
+    happened, make = [], sim_arm.make
+
+    def noted(*args):
+        world = make(*args)
+        observe, execute = world.observe, world.execute
+        world.observe = lambda: (happened.append('drawn'), observe())[1]
+        world.execute = lambda action: (happened.append('executed'), execute(action))[1]
+        return world
+
+    monkeypatch.setattr(sim_arm, 'make', noted)
+    rclpy.init()
+    try:
+        arm = sim_arm.SimArm()
+        publish = arm.steps.publish
+        arm.steps.publish = lambda step: (happened.append('said'), publish(step))[1]
+        arm.commands.put(State(sequence=0, mode='practice', agent='forward'))
+        arm.commands.put(
+            Action(sequence=0, source='policy', agent='forward', action=array('f', ACTION))
+        )
+        wait_until(lambda: 'said' in happened and happened[-1] == 'drawn', 20.0, 'a step')
+        arm.close()
+        arm.destroy_node()
+    finally:
+        rclpy.shutdown()
+    assert happened[-3:] == ['executed', 'said', 'drawn']
+
+
+def test_the_joints_of_the_panda_are_those_of_its_description(tmp_path):
+    """By them and the description robot_state_publisher tells where the tool is."""
+    with Nodes(tmp_path) as nodes, Probe() as probe:
+        nodes.start('sim_arm', task='cube_grasp', rate=10.0)
+        states = probe.record(ArmState, 'robot_state', STREAM)
+        joints = probe.record(JointState, 'joint_states', RAW)
+        person = Person(probe)
+        wait_until(lambda: joints, 30.0, 'joints')
+        person.press([0.5, 0.5, -0.5, 1.0])
+        moved = lambda: states[-1].proprio[3] < 0 and len(joints) > 10  # noqa: E731
+        wait_until(moved, 20.0, 'the gripper closes')
+        person.fall_silent()
+    assert {tuple(message.name) for message in joints} == {CubeGrasp.joint_names}
+    by_stamp = {(s.header.stamp.sec, s.header.stamp.nanosec): s for s in states}
+    pairs = [(j, by_stamp.get((j.header.stamp.sec, j.header.stamp.nanosec))) for j in joints]
+    pairs = [(j, s) for j, s in pairs if s is not None]
+    assert len(pairs) > 5
+    urdf = ElementTree.parse(PANDA).getroot()
+    for j, state in pairs:
+        tool = urdf_pose(urdf, 'panda_tool', dict(zip(j.name, j.position, strict=True)))
+        place = (np.array(state.proprio[:3]) + 1) / 2 * (HIGH - LOW) + LOW
+        np.testing.assert_allclose(tool[:3, 3], place, atol=1e-4)
+        opening = sum(j.position[-2:]) / 0.085
+        assert 2 * opening - 1 == pytest.approx(state.proprio[3], abs=1e-4)
+    assert pairs[0][0].position != pairs[-1][0].position
+
+
+def test_nothing_about_joints_is_published_where_there_is_no_arm(graph):
+    g = graph({'rate': 0.0})
+    g.wait_for('policy', 1)
+    topics = dict(g.probe.node.get_topic_names_and_types())
+    assert '/medal/robot_state' in topics and '/medal/joint_states' not in topics

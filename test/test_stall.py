@@ -150,3 +150,14 @@ def test_a_long_window_costs_no_more_memory_than_a_short_one():
         detector.add(image, proprio, truth)
     assert detector.still()
     assert len(detector.images) <= 300
+
+
+def test_images_of_another_size_begin_a_new_window():
+    detector = StallDetector(StallConfig(after_steps=9, min_pairs=1))
+    for size in [8] * 9 + [12] * 8:
+        detector.add(np.zeros((size, size, 3), np.uint8), np.zeros(2, np.float32))
+    assert not detector.still()
+    detector.add(np.zeros((12, 12, 3), np.uint8), np.zeros(2, np.float32))
+    assert detector.still()
+    detector.add(np.zeros((12, 12, 3), np.uint8), np.zeros(5, np.float32))
+    assert not detector.still()

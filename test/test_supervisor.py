@@ -256,6 +256,28 @@ def test_an_arm_that_starts_again_starts_a_segment():
     assert (d.sequence, d.mode, d.agent, d.segment, d.index) == (0, 'practice', 'forward', 2, 0)
 
 
+@pytest.mark.parametrize('seen', [True, False])  # the observation before the restart's step
+def test_an_arm_that_took_anothers_place_is_an_intervention_and_forward_begins(seen):
+    run = Run()
+    run.go(6)  # observations 0 to 5, the backward agent acts
+    restart = Taken('restart', segment=0)
+    if not seen:
+        run.supervisor.missed(Taken('policy', segment=1))
+        run.supervisor.missed(restart)
+    d = run.go(taken=restart if seen else Taken('hold', segment=0))
+    assert (d.mode, d.agent, d.segment, d.index) == ('practice', 'forward', 2, 0)
+    assert (d.steps, d.interventions) == (5 + (not seen), 1)
+
+
+def test_an_arm_that_took_anothers_place_ends_neither_a_pause_nor_a_call_for_help():
+    run = Run()
+    run.go(2)
+    run.supervisor.pause(True)
+    assert run.go(taken=Taken('restart', segment=0)).mode == 'paused'
+    run.supervisor.arm_asks('a reflex')
+    assert run.go(taken=Taken('restart', segment=0)).mode == 'help'
+
+
 @pytest.mark.parametrize('privileged', [False, True])
 def test_help_is_asked_for_when_nothing_moves(privileged):
     run = Run(

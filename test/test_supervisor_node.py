@@ -187,3 +187,29 @@ def test_labels_say_what_they_are_about(world):
     found = label.label, label.sequence, label.mode, label.agent, label.segment
     assert found == ('invalid', 4, 'practice', 'backward', 1)
     assert label.header.stamp.sec > 0
+
+
+def test_who_takes_its_place_does_as_it_did(tmp_path):
+    """A pause that a person asked for outlives the process, and steps are counted on."""
+    (tmp_path / 'lock').write_text('held')
+    values = {'folder': str(tmp_path), 'ask_for_help__after_steps': 0, 'segment_steps': 5}
+    with Nodes(tmp_path) as nodes, Probe() as probe:
+        it = World(nodes, probe, **values)
+        it.go(times=7)
+        assert it.ask('pause')[0]
+        before = it.until(lambda state: state.mode == 'paused', 'the pause')
+        nodes.processes['supervisor'].kill()
+        nodes.processes['supervisor'].wait(10.0)
+        it.step.publish(Step(sequence=it.sequence - 1, source='policy', segment=before.segment))
+        it.sequence += 3  # shown to nobody
+        nodes.start('supervisor', resume=True, **values)
+        message = Observation(sequence=it.sequence, names=['third'], proprio=[0.0])
+
+        def decided() -> bool:
+            it.observation.publish(message)  # a reader that was killed still counts as one
+            time.sleep(0.1)
+            return it.state.sequence == it.sequence
+
+        wait_until(decided, 30.0, 'a decision of the new one')
+        assert (it.state.mode, it.state.agent, it.state.segment) == ('paused', 'backward', 1)
+        assert it.state.steps == before.steps + 1, 'a step that was made before the end counts'

@@ -16,6 +16,7 @@ from rclpy.node import Node
 from medal_ros import bringup, cli, hardware
 from medal_ros.bringup import ARGUMENTS, NodeSpec, configure, configure_from_texts
 from medal_ros.config import presets, save_config
+from medal_ros.exam.plan import make_plan
 from medal_ros.nodes.parameters import declare
 from medal_ros.options import build, flatten
 from medal_ros.robot.recording import RecordingConfig
@@ -28,9 +29,9 @@ LAUNCH = {path.name: ast.parse(path.read_text()) for path in (ROOT / 'launch').g
 COMMANDS = {'train.launch.py': 'train', 'sim.launch.py': 'sim', 'evaluate.launch.py': 'evaluate'}
 # Only `ros2 launch` can start the drivers of other packages; `medal demos` has words of its own.
 LAUNCHED_ONLY = {'franka.launch.py', 'demos.launch.py'}
-HARDWARE = {'robot', 'laboratory', 'drivers', 'rviz'}
+HARDWARE = {'robot', 'laboratory', 'drivers', 'rviz', 'console'}  # other commands, or none
 BY_HAND = {'teleop_keyboard'}  # in the terminal of whoever drives
-AS_THEY_ARE = {'demo_view'}  # nothing of a run concerns them
+AS_THEY_ARE = {'demo_view', 'console'}  # nothing of a run concerns them
 # Dotted keys of every kind, and a value of every type, that are not what a node has by itself.
 CHANGES = {
     'seed': 7,
@@ -48,11 +49,12 @@ def systems(folder: Path, task: str, preset: str) -> dict[str, list[NodeSpec]]:
     (folder / 'checkpoints').mkdir()
     (folder / 'checkpoints' / 'forward_00000500.safetensors').touch()
     save_config(config, folder / 'config.yaml')
+    plan = make_plan([folder], policies=['forward'], episodes=7)
     return {
         'training': bringup.training(config, RunFolder(folder)),
         'simulation': bringup.simulation(config),
         **(by_people(config, folder) if task == 'peg_insert' and preset != 'cube_grasp' else {}),
-        'evaluation': bringup.evaluation(folder, '500', 7),
+        'evaluation': bringup.examination(plan, folder),
     }
 
 
@@ -60,14 +62,24 @@ def by_people(config, folder: Path) -> dict[str, list[NodeSpec]]:
     """Return the systems that are not for every task: on a robot, and with a person driving."""
     recording = RecordingConfig(task=config.task, folder=str(folder / 'demonstrations'), count=3)
     driven = [*stand_in(config), *controls(config, recording, 'joy')]
-    return {'hardware': on_hardware(config, folder), 'demonstrations': driven}
+    return {
+        'hardware': on_hardware(config, folder),
+        'demonstrations': driven,
+        'watching': [bringup.console('runs'), *looking_back(config, folder)],
+    }
+
+
+def looking_back(config, folder: Path) -> list[NodeSpec]:
+    record = dataclasses.replace(config.record, enabled=True, images_every=3)
+    recorder = bringup.recording(dataclasses.replace(config, record=record), folder)
+    return [*recorder, *bringup.replay(folder, 3, 9, 2.0, True)]
 
 
 def on_hardware(config, folder: Path) -> list[NodeSpec]:
     stall = dataclasses.replace(config.ask_for_help, privileged=False)
     config = dataclasses.replace(config, ask_for_help=stall)
     nodes = hardware.practice(config, RunFolder(folder), hardware.load_laboratory())
-    return [*nodes, hardware.VIEW]
+    return [*nodes, bringup.VIEW]
 
 
 @pytest.fixture(params=[(t, p) for t in TASKS for p in presets()], ids='-'.join)
@@ -220,7 +232,7 @@ def test_command_line_and_launch_file_have_the_same_arguments_and_defaults(file)
     given = ['run'] if command == 'evaluate' else []
     options = vars(cli.parser().parse_args([command, *given]))
     names = set(arguments(LAUNCH[file]))
-    assert set(options) - names <= {'command', 'config'}
+    assert set(options) - names <= {'command', 'config', 'no_films'}
     assert names - set(options) <= {'rate'} | HARDWARE  # the command line has --set graph.rate
     for name in names & set(options) - {'run'}:
         default = ARGUMENTS[name][0]
@@ -229,7 +241,7 @@ def test_command_line_and_launch_file_have_the_same_arguments_and_defaults(file)
         if options[name] in (None, []):
             assert default in unset, name
         else:
-            assert str(options[name]) == default, name
+            assert str(options[name]).lower() == default, name
 
 
 def test_nothing_given_is_the_same_configuration_on_both():

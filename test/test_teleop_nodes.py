@@ -96,8 +96,9 @@ def test_signs_axes_and_speeds_are_parameters(desk):
 def test_who_takes_over_keeps_the_gripper_as_the_arm_has_it(desk):
     made = desk()
     steps = made.probe.publisher(Step, 'step', HISTORY)
-    steps.publish(Step(action=[0.0, 0.0, 0.0, 1.0]))
-    made.hold()
+    for _ in range(10):  # an arm never stops to say its steps; the first may find no reader yet
+        steps.publish(Step(action=[0.0, 0.0, 0.0, 1.0]))
+        made.hold(seconds=0.05)
     assert made.hold(LB)[-1].action[-1] == 1.0
 
 
@@ -138,16 +139,21 @@ def test_a_wrong_mapping_is_one_sentence(tmp_path, parameters, sentence):
 # -- the keyboard ----------------------------------------------------------------------------------
 
 
-class Seat:
-    """A terminal with the keyboard node in it."""
+def keyboard(**parameters) -> list[str]:
+    """Return the command that starts the keyboard node by itself."""
+    command = [sys.executable, '-m', 'medal_ros.nodes.teleop_keyboard', '--ros-args']
+    command += ['-r', f'__ns:={NAMESPACE}']
+    for name, value in parameters.items():
+        command += ['-p', f'{name}:={json.dumps(value)}']
+    return command
 
-    def __init__(self, **parameters) -> None:
+
+class Seat:
+    """A terminal in which something runs."""
+
+    def __init__(self, command: list[str]) -> None:
         self.master, self.slave = pty.openpty()
         self.before = termios.tcgetattr(self.slave)
-        command = [sys.executable, '-m', 'medal_ros.nodes.teleop_keyboard', '--ros-args']
-        command += ['-r', f'__ns:={NAMESPACE}']
-        for name, value in parameters.items():
-            command += ['-p', f'{name}:={json.dumps(value)}']
         self.process = subprocess.Popen(
             command, stdin=self.slave, stdout=self.slave, stderr=self.slave, start_new_session=True
         )
@@ -178,7 +184,7 @@ class Seat:
 
 @pytest.fixture
 def seat():
-    made = Seat(action=4, pulse=0.2)
+    made = Seat(keyboard(action=4, pulse=0.2))
     try:
         wait_until(lambda: 'press the space bar' in made.shown, 40.0, 'the screen')
         assert made.modes() != made.before
@@ -228,3 +234,38 @@ def test_without_a_terminal_it_says_so(tmp_path):
         nodes.start('teleop_keyboard')
         assert nodes.processes['teleop_keyboard'].wait(40.0) == 2
         assert nodes.output('teleop_keyboard').startswith('the keyboard is read from a terminal')
+
+
+def test_medal_teleop_drives_whatever_arm_is_running(tmp_path):
+    """An action of peg_insert has five numbers; nobody said so to the command."""
+    command = [sys.executable, '-m', 'medal_ros.cli', 'teleop', '--namespace', NAMESPACE[1:]]
+    with Nodes(tmp_path) as nodes, Probe() as probe:
+        nodes.start('sim_arm', task='peg_insert')
+        found = lambda: 'sim_arm' in probe.node.get_node_names()  # noqa: E731
+        wait_until(found, 30.0, 'the arm')
+        seen, made = probe.record(Teleop, 'teleop', STREAM), Seat(command)
+        try:
+            wait_until(lambda: 'press the space bar' in made.shown, 40.0, 'the screen')
+            made.press(' ')
+            wait_until(lambda: 'LIVE' in made.shown, 5.0, 'the word on the screen')
+            heard = lambda: probe.node.count_publishers(f'{NAMESPACE}/teleop') > 0  # noqa: E731
+            wait_until(heard, 10.0, 'the topic teleop')
+            until = time.monotonic() + 10.0
+            while not (driven := [m for m in seen if m.engaged]):
+                assert time.monotonic() < until, 'no key moved the arm'
+                made.press('w')  # a pulse is so short that a busy machine may miss one
+                time.sleep(0.3)
+            assert len(driven[0].action) == 5
+            made.press('x')
+            assert made.process.wait(10.0) == 0
+            assert made.modes() == made.before
+        finally:
+            made.close()
+
+
+def test_medal_teleop_without_an_arm_is_a_sentence():
+    command = [sys.executable, '-m', 'medal_ros.cli', 'teleop', 'joy', '--namespace', 'nowhere']
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60.0)
+    assert (done.returncode, done.stderr) == (
+        2, 'medal: no arm is running in namespace /nowhere\n',
+    )  # fmt: skip

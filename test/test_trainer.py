@@ -5,6 +5,7 @@ The arm, the reward node and the supervisor are messages of the test.
 
 from __future__ import annotations
 
+import signal
 import time
 from array import array
 from pathlib import Path
@@ -15,12 +16,14 @@ import toy
 from diagnostic_msgs.msg import DiagnosticArray
 from medal_ros.msg import Learner, Observation, State, Step, Stored, Weights
 from ros import Nodes, Probe, wait_until
+from safetensors.torch import load
 from small import SPACES, agent_config, classifier_config
 from std_srvs.srv import Trigger
 
 from medal_ros.learning.classifier import Classifier
 from medal_ros.learning.demonstrations import load_demonstration
 from medal_ros.learning.policy import Policy
+from medal_ros.learning.states import States
 from medal_ros.learning.weights import load_into, load_tensors, save_tensors
 from medal_ros.nodes.qos import HISTORY, LATCHED, STREAM
 from medal_ros.run_folder import RunFolder
@@ -218,12 +221,12 @@ def _check_announcements(world: World) -> None:
 
 
 def _check_saving(world: World) -> None:
-    paths = [world.folder.training_state(agent) for agent in AGENTS]
-    assert not any(path.exists() for path in paths)
+    states = States(world.folder.state('trainer'))
+    assert states.load() is None
     answer = world.probe.call(Trigger, 'save_checkpoint')
     assert answer.success and str(world.folder.checkpoints) in answer.message
-    wait_until(lambda: all(path.exists() for path in paths), 5.0, 'the saved state')
-    assert load_tensors(paths[0])['counters'].tolist() == [14, UTD * (14 - LEARN_AFTER + 1)]
+    saved = wait_until(states.load, 5.0, 'the saved state')
+    assert load(saved.part('forward'))['counters'].tolist() == [14, UTD * (14 - LEARN_AFTER + 1)]
 
 
 def _check_the_end(world: World) -> None:
@@ -231,8 +234,8 @@ def _check_the_end(world: World) -> None:
     world.see(15, 16)
     for n in (14, 15):
         world.do(n)
-    world.publishers['state'].publish(State(sequence=16, mode='done', steps=25))
-    last = wait_until(lambda: world.checkpoints[2:4], 10.0, 'the last checkpoint')
+    world.publishers['state'].publish(State(sequence=16, mode='done', agent='forward', steps=25))
+    last = wait_until(lambda: world.checkpoints[2:4], 30.0, 'the last checkpoint')
     wait_until(lambda: len(world.checkpoints) == 4, 5.0)
     assert [(w.agent, w.steps) for w in world.checkpoints[2:]] == [(a, 25) for a in AGENTS]
     assert last[0].sequence == 16
@@ -240,8 +243,8 @@ def _check_the_end(world: World) -> None:
     assert world.stop() < 3.0
     assert 'run saved in ' in world.nodes.output('trainer')
     assert list(world.folder.weights.glob('policy_*')) == []
-    saved = load_tensors(world.folder.training_state('forward'))
-    assert saved['counters'].tolist() == [16, UTD * (16 - LEARN_AFTER + 1)]
+    saved = States(world.folder.state('trainer')).load()
+    assert load(saved.part('forward'))['counters'].tolist() == [16, UTD * (16 - LEARN_AFTER + 1)]
 
 
 def test_on_a_clock_nothing_waits_and_catching_up_is_bounded(world):
@@ -258,3 +261,31 @@ def test_on_a_clock_nothing_waits_and_catching_up_is_bounded(world):
     assert all(r.updates <= UTD * r.stored for r in world.reports)
     assert world.weights[-1].sequence % EVERY == 0 < world.weights[-1].sequence
     world.stop()
+
+
+def test_a_killed_trainer_goes_on_as_if_nothing_had_been(world):
+    """It stores what was shown while it was away, each step once, and learns what that earned."""
+    steps, half = 60, 37
+    world.start(storage__record_every=10)
+    for version in range(steps // CLASSIFIER_EVERY):
+        world.announce_classifier('forward', version)
+    world.see(0, half)
+    for n in range(half):
+        world.do(n)
+    world.report(lambda r: r.stored == half and r.updates > 0)
+    world.nodes.processes['trainer'].send_signal(signal.SIGKILL)
+    world.nodes.processes['trainer'].wait(10.0)
+    world.see(half + 1, steps)
+    for n in range(half, steps):
+        world.do(n)
+    values = {**PARAMETERS, 'storage.record_every': 10, 'resume': True}
+    world.nodes.start('trainer', **toy.parameters(world.folder, **values))
+    world.reports.clear()
+    report = world.report(lambda r: r.stored == steps and r.owed == 0)
+    assert report.updates == UTD * (steps - LEARN_AFTER + 1)
+    toy.wait_for_line(world.nodes, 'trainer', 'at step 30 with new networks: 30 to be learned from')
+    world.stop()
+    assert (world.column('frames', np.uint8, SPACES.frame_shape) == world.frames[:61]).all()
+    assert (world.column('proprio', np.float32, (2,)) == world.proprio[:61]).all()
+    assert (world.column('actions', np.float32, (2,))[:60] == world.actions[:60]).all()
+    assert world.column('forward', np.int64).tolist() == list(range(steps))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medal_ros.errors import UserError
+from medal_ros.network import add_network
 from medal_ros.options import OptionError, parse_assignment
 
 FOLDER = Path('demonstrations')
@@ -82,6 +83,7 @@ def _add_record(command: argparse.ArgumentParser) -> None:
         default='medal',
         help='with --teleop: ROS namespace (default: medal)',
     )
+    add_network(command)
 
 
 # The commands import what they need themselves, so that `medal --help` and mistakes are quick.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from medal_ros.bounded import MAX_RECORD, parse_json, read_bytes
 from medal_ros.demos.lerobot import ACTION, IMAGE, INFO, REWARDS, STATE, TASKS, library, whole
 from medal_ros.learning.demonstrations import (
     Demonstration,
@@ -49,10 +49,10 @@ def import_dataset(
 def _described(dataset: Path) -> dict[str, Any]:
     """Return the description of a dataset's columns, checked."""
     try:
-        info = json.loads((dataset / INFO).read_text())
+        info = parse_json(read_bytes(dataset / INFO, MAX_RECORD))
         version, features = info['codebase_version'], info['features']
         kinds = {name: about['dtype'] for name, about in features.items()}
-    except (OSError, UnicodeDecodeError):
+    except OSError:
         raise DemonstrationError(f'{dataset} is no LeRobotDataset: it has no {INFO}') from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DemonstrationError(f'{dataset}/{INFO} is damaged') from None

@@ -61,6 +61,8 @@ class CameraInput(message_filters.SimpleFilter):
         now = self.node.get_clock().now().nanoseconds
         self.stream.tick()
         try:
+            if message.header.stamp.sec < 0:  # no time of ROS, which raises an error of its own
+                raise ValueError(f'its stamp is {message.header.stamp.sec} s')
             self.check(message)
         except ValueError as error:
             self.refuse(error)

@@ -21,9 +21,11 @@ from sensor_msgs.msg import Image
 from medal_ros.compat import cv_bridge, message_filters
 from medal_ros.msg import ArmState, Observation
 from medal_ros.nodes.camera_input import CameraInput, nanoseconds
-from medal_ros.nodes.diagnostics import Diagnostics
+from medal_ros.nodes.camera_watch import CameraWatch
+from medal_ros.nodes.diagnostics import Diagnostics, Wrong
 from medal_ros.nodes.images import image_from_array
 from medal_ros.nodes.parameters import declare
+from medal_ros.nodes.priority import be_first
 from medal_ros.nodes.qos import HISTORY, RAW, STREAM
 from medal_ros.nodes.run import run
 from medal_ros.robot.cameras import CameraSyncConfig, ImageFormat, crops, cut, sizes
@@ -39,6 +41,8 @@ class CameraSync(Node):
     def __init__(self) -> None:
         super().__init__('camera_sync', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, CameraSyncConfig)
+        if c.clocked:
+            be_first()
         cv2.setNumThreads(1)  # small images: a pool of threads costs more than it gains
         count, least = len(c.cameras), (c.height, c.width)
         self.crops = crops(c)
@@ -46,6 +50,7 @@ class CameraSync(Node):
         self.formats = [ImageFormat(least, crop, size) for crop, size in pairs]
         self.standstills = [Standstill(c.frozen_after) for _ in c.cameras]
         self.bridge = cv_bridge.CvBridge()
+        self.watch = CameraWatch(self, c)
         self.published = self.withheld = self.sets = 0
         self.ages: list[float] = []  # seconds, since `describe` was last called, as the next
         self.conversions: list[float] = []
@@ -123,7 +128,7 @@ class CameraSync(Node):
         began = time.perf_counter()
         images = [self.prepare(i, message) for i, message in enumerate(messages)]
         self.conversions.append(time.perf_counter() - began)
-        if None in images:
+        if None in images or not self.watch.usable(images, arm):
             self.withheld += 1
             return
         observation = Observation(sequence=arm.sequence)
@@ -192,6 +197,8 @@ class CameraSync(Node):
         text = '; '.join(word for word in words if word)
         if text:
             self.get_logger().warning(text, throttle_duration_sec=10.0)
+        if alarm := self.watch.alarm.words:
+            return Wrong('; '.join(filter(None, [alarm, text]))), values
         return text, values
 
     def silent(self) -> str:
@@ -232,7 +239,7 @@ class CameraSync(Node):
 
 def check_state(message: ArmState) -> None:
     if not np.isfinite(np.asarray(message.proprio)).all():
-        raise ValueError(f'proprio must be finite, not {list(message.proprio)}')
+        raise ValueError(f'proprio must be finite, not {list(message.proprio)[:16]}')
 
 
 def best_effort(qos: QoSProfile) -> QoSProfile:

@@ -21,6 +21,7 @@ from std_msgs.msg import String, UInt8MultiArray
 from std_srvs.srv import SetBool, Trigger
 
 from medal_ros.msg import Observation, State, Step
+from medal_ros.nodes.backlog import take_backlog
 from medal_ros.nodes.diagnostics import Diagnostics
 from medal_ros.nodes.messages import frame_of
 from medal_ros.nodes.parameters import declare
@@ -31,6 +32,11 @@ from medal_ros.robot.recording import Answer, Done, Recorder, RecordingConfig, S
 from medal_ros.spaces import AGENTS, Spaces
 
 TRY_EVERY = 0.5  # seconds between two requests to have the arm moved
+MAX_SNAPSHOT = 16 << 20  # bytes of a world
+# What numbers of a kind that numpy lacks, or numbers that count nothing, raise.
+UNUSABLE = (SafetensorError, KeyError, IndexError, ValueError, TypeError, AttributeError)
+UNUSABLE += (OverflowError,)
+BACKLOG = 2.0  # seconds, at most, for what arrived before a request
 ANSWERED_WITHIN = 2.0  # seconds after which a service is asked again
 
 
@@ -64,6 +70,7 @@ class DemoRecorder(Node):
 
     def offer(self, name: str, request: Callable[[], Answer], moves: bool) -> None:
         def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            take_backlog(self, BACKLOG)  # what was driven before this was asked
             try:
                 response.success, response.message = request()
             except OSError as error:  # the disk is full, say; what was recorded is still here
@@ -83,9 +90,11 @@ class DemoRecorder(Node):
 
     def on_snapshot(self, message: UInt8MultiArray) -> None:
         try:
+            if len(message.data) > MAX_SNAPSHOT:
+                raise ValueError('it is too large')
             arrays = load(bytes(message.data))
             sequence = int(arrays.pop('sequence')[0])
-        except (SafetensorError, KeyError, IndexError):
+        except UNUSABLE:
             self.get_logger().warning('sim/snapshot is not one', throttle_duration_sec=5.0)
             return
         self.recorder.world(sequence, arrays)
@@ -101,9 +110,10 @@ class DemoRecorder(Node):
     def on_step(self, message: Step) -> None:
         self.mover.on_step(message)
         size, rewards = len(message.action), message.task_rewards
-        if size != self.config.spaces.action:
+        if size != self.config.spaces.action or not np.isfinite(message.action).all():
             self.get_logger().warning(
-                f'step {message.sequence} has {size} numbers, not {self.config.spaces.action}',
+                f'step {message.sequence} has {size} numbers, not {self.config.spaces.action} '
+                'finite ones',
                 throttle_duration_sec=5.0,
             )
             return

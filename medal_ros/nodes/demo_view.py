@@ -16,9 +16,10 @@ import numpy as np
 from rclpy.node import Node
 from std_msgs.msg import String
 
+from medal_ros.bounded import plain
 from medal_ros.msg import Observation
 from medal_ros.nodes.diagnostics import Diagnostics
-from medal_ros.nodes.images import array_from_image
+from medal_ros.nodes.images import arrays_from_images
 from medal_ros.nodes.parameters import declare
 from medal_ros.nodes.qos import LATCHED, STREAM
 from medal_ros.nodes.run import run
@@ -63,11 +64,11 @@ class DemoView(Node):
         self.diagnostics = Diagnostics(self, self.describe)
 
     def on_words(self, message: String) -> None:
-        self.words = message.data
+        self.words = plain(message.data)
 
     def on_observation(self, message: Observation) -> None:
         try:
-            images = [array_from_image(image) for image in message.images]
+            images = arrays_from_images(message.images)
             drawn = compose(images, self.words)
         except ValueError as error:
             self.get_logger().warning(str(error), throttle_duration_sec=5.0)

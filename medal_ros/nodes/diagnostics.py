@@ -11,31 +11,44 @@ from rclpy.node import Node
 Description = tuple[str, Mapping[str, object]]
 
 
+class Wrong(str):
+    """Words that make a status an error."""
+
+    __slots__ = ()
+
+
 class Diagnostics:
     """Publishes one status of a node, once a second and when asked to.
 
     Args:
         node: Its name, with the namespace, is the status's hardware id.
         describe: Returns what the node waits for or complains of, in words (empty: nothing),
-            and named values. Words make the status a warning.
+            and named values. Words make the status a warning, or an error if they are `Wrong`.
         period: Seconds between two messages.
+        name: Who it is about, if not the node.
     """
 
     def __init__(
-        self, node: Node, describe: Callable[[], Description], period: float = 1.0
+        self,
+        node: Node,
+        describe: Callable[[], Description],
+        period: float = 1.0,
+        name: str = '',
     ) -> None:
         self.node, self.describe = node, describe
-        self.name = node.get_fully_qualified_name().lstrip('/')
+        space = node.get_namespace().strip('/')
+        self.name = f'{space}/{name or node.get_name()}'.strip('/')
         self.publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.timer = node.create_timer(period, self.publish)
 
     def publish(self) -> None:
         words, values = self.describe()
+        level = DiagnosticStatus.WARN if words else DiagnosticStatus.OK
         status = DiagnosticStatus(
             name=f'{self.name}: status',
             hardware_id=self.name,
             message=words or 'ok',
-            level=DiagnosticStatus.WARN if words else DiagnosticStatus.OK,
+            level=DiagnosticStatus.ERROR if isinstance(words, Wrong) and words else level,
             values=[KeyValue(key=key, value=_text(value)) for key, value in values.items()],
         )
         message = DiagnosticArray(status=[status])

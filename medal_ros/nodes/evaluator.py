@@ -8,7 +8,6 @@ writes the summary, the curve and the videos, and ends: that is the end of the r
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -16,22 +15,19 @@ import rclpy
 from rclpy.node import Node
 from torch.utils.tensorboard import SummaryWriter
 
-from medal_ros.config import NodeConfig
+from medal_ros.config import NodeConfig, idles
 from medal_ros.evaluation import (
     CLONING,
     FINAL,
     PERIODIC,
     Baseline,
-    agents_of,
-    check_sets,
-    choose,
     load_policy,
     measure,
     saved_steps,
     starts,
-    table,
 )
 from medal_ros.learning.performance import be_nice, tune
+from medal_ros.learning.states import States
 from medal_ros.learning_curve import draw_learning_curve
 from medal_ros.msg import Evaluation as EvaluationMessage
 from medal_ros.msg import Learner, State, Weights
@@ -40,7 +36,6 @@ from medal_ros.nodes.parameters import declare
 from medal_ros.nodes.qos import HISTORY, LATCHED, STREAM
 from medal_ros.nodes.run import run
 from medal_ros.nodes.worker import Worker
-from medal_ros.options import option
 from medal_ros.report import Point, RunRecord, write_summary
 from medal_ros.run_folder import RunFolder
 from medal_ros.sim.evaluate import rollout
@@ -48,23 +43,7 @@ from medal_ros.spaces import AGENTS
 from medal_ros.statistics import Evaluation
 from medal_ros.videos import write_rollouts
 
-
-@dataclass(frozen=True)
-class EvaluatorConfig(NodeConfig):
-    """Parameters of evaluator: the run, and what to measure of a finished one."""
-
-    checkpoint: str = option(
-        '', 'of a finished run: last, best, all or a number of steps; empty: follow practice'
-    )
-    best_steps: int = option(-1, 'the checkpoint that best means; -1: none is known')
-    policy: str = option(
-        '',
-        'of a finished run: which one to measure; empty: forward and backward',
-        choices=('', *AGENTS, CLONING),
-    )
-    starts: tuple[str, ...] = option(
-        (), "start sets on which a finished run is measured; empty: the task's first"
-    )
+MISSED = 100  # interventions that one state may tell of at once
 
 
 class Evaluator(Node):
@@ -72,8 +51,7 @@ class Evaluator(Node):
 
     def __init__(self) -> None:
         super().__init__('evaluator', automatically_declare_parameters_from_overrides=True)
-        self.config = c = declare(self, EvaluatorConfig)
-        be_nice(19, on_clock=c.graph.rate > 0 and not c.checkpoint)
+        self.config = c = declare(self, NodeConfig)
         tune(1)
         self.folder = RunFolder(Path(c.folder))
         self.record = RunRecord(task=c.task, preset=c.preset, seed=c.seed)
@@ -84,18 +62,35 @@ class Evaluator(Node):
         self.checkpoints: SimpleQueue[Weights] = SimpleQueue()
         self.publisher = self.create_publisher(EvaluationMessage, 'evaluation', HISTORY)
         self.diagnostics = Diagnostics(self, self.describe)
-        if c.checkpoint:
-            self.worker = Worker(self, self.measure_finished_run)
-            self.worker.start()
-            return
         self.folder.checkpoints.mkdir(parents=True, exist_ok=True)
         self.baseline = Baseline(c, self.folder)
+        self.states = States(self.folder.state('evaluator'))
+        if c.resume:
+            self.go_on()
         self.board = SummaryWriter(str(self.folder.tensorboard), filename_suffix='.evaluation')
         self.create_subscription(State, 'state', self.on_state, STREAM)
         self.create_subscription(Learner, 'learner', self.on_learner, LATCHED)
         self.create_subscription(Weights, 'weights/checkpoint', self.checkpoints.put, HISTORY)
         self.worker = Worker(self, self.follow_practice)
         self.worker.start()
+
+    def go_on(self) -> None:
+        """Take over what was measured before the run was stopped, and measure what is missing."""
+        found, record, now = self.states.load(), self.record, time.monotonic()
+        if found is not None:
+            record.restore(found.values)
+            self.started = now - 60 * record.minutes
+            if record.practice_minutes:
+                self.first_step = now - 60 * record.practice_minutes
+        if len(record.cloning) < self.config.evaluation.cloning_checkpoints:
+            record.cloning.clear()  # it begins anew, and comes to the same
+        else:
+            self.baseline.steps = self.config.evaluation.cloning_steps
+        for agent in AGENTS:
+            measured = [point.steps for point in record.points_of(agent)]
+            for steps in set(saved_steps(self.folder, agent)) - set(measured):
+                path = str(self.folder.policy(agent, steps))
+                self.checkpoints.put(Weights(agent=agent, steps=steps, path=path))
 
     def on_state(self, message: State) -> None:
         record, now = self.record, time.monotonic()
@@ -104,7 +99,7 @@ class Evaluator(Node):
             record.practice_minutes = (now - self.first_step) / 60
         record.steps = message.steps
         missed = message.interventions - len(record.interventions)
-        record.interventions += [message.steps] * missed
+        record.interventions += [message.steps] * min(missed, MISSED)
         self.done = message if message.mode == 'done' else None
 
     def on_learner(self, message: Learner) -> None:
@@ -116,6 +111,7 @@ class Evaluator(Node):
 
     def follow_practice(self) -> None:
         """Measure checkpoints as they come; in between, train the baseline."""
+        be_nice(19, on_clock=idles(self.config.graph))  # this thread alone
         while not self.worker.stopping and not (self.measured_last() and self.baseline.done):
             try:
                 message = self.checkpoints.get(self.baseline.done, 0.2)
@@ -140,7 +136,7 @@ class Evaluator(Node):
         self.baseline.step(self.worker.check)
         if len(self.baseline.checkpoints) > measured:
             outcome = list(self.baseline.checkpoints.values())[-1]
-            self.record.cloning.append(outcome)
+            self.record.cloning.append(Point(self.baseline.steps, CLONING, outcome))
             self.board.add_scalar('cloning/success', outcome.success, self.baseline.steps)
             self.publish(CLONING, self.baseline.steps, outcome)
         self.doing = ''
@@ -150,11 +146,24 @@ class Evaluator(Node):
             return
         episodes = self.config.evaluation.episodes
         path = Path(message.path)
+        if message.agent not in AGENTS or path != self.folder.policy(message.agent, message.steps):
+            self.get_logger().warning(
+                'a checkpoint that is not of this run is left out', throttle_duration_sec=5.0
+            )
+            return
         outcome = self.measure(message.agent, path, PERIODIC, episodes)
         self.record.points.append(Point(message.steps, message.agent, outcome))
         self.board.add_scalar(f'{message.agent}/success', outcome.success, message.steps)
         self.publish(message.agent, message.steps, outcome)
+        self.forget_policies(message.agent)
         self.write()
+
+    def forget_policies(self, agent: str) -> None:
+        """Remove measured policies beyond those that are kept, but never the best one."""
+        keep, measured = self.config.storage.policies, self.record.points_of(agent)
+        for point in measured[:-keep] if keep else ():
+            if point.steps != self.record.best_steps:
+                self.folder.policy(agent, point.steps).unlink(missing_ok=True)
 
     def finish(self) -> None:
         """Measure the final figures and write everything that the run leaves."""
@@ -180,26 +189,8 @@ class Evaluator(Node):
         self.get_logger().info('the run is over')
         rclpy.try_shutdown()
 
-    def measure_finished_run(self) -> None:
-        """Measure the chosen checkpoints of a finished run, print the table and end."""
-        c = self.config
-        best = c.best_steps if c.best_steps >= 0 else None
-        rows = []
-        for steps in choose(self.folder, c.checkpoint, best, c.policy):
-            for agent in agents_of(steps, self.folder, c.policy):
-                path = self.folder.policy(agent, steps)
-                for name in check_sets(c.task, c.starts):
-                    outcome = self.measure(agent, path, FINAL, c.evaluation.final_episodes, name)
-                    rows.append((steps, agent, name, outcome))
-                    if [name] == check_sets(c.task, ()):  # the message names no set
-                        self.publish(agent, steps, outcome)
-        print(table(rows), flush=True)
-        rclpy.try_shutdown()
-
-    def measure(
-        self, agent: str, path: Path, kind: int, episodes: int, start_set: str = ''
-    ) -> Evaluation:
-        return measure(self.config, agent, path, kind, episodes, self.worker.check, start_set)
+    def measure(self, agent: str, path: Path, kind: int, episodes: int) -> Evaluation:
+        return measure(self.config, agent, path, kind, episodes, self.worker.check)
 
     def write(self) -> None:
         """Write the summary and the curve as they stand: both can be looked at meanwhile."""
@@ -209,6 +200,7 @@ class Evaluator(Node):
     def write_summary(self) -> None:
         self.record.minutes = (time.monotonic() - self.started) / 60
         write_summary(self.record, self.folder.path)
+        self.states.save((), self.record.snapshot())
 
     def publish(self, agent: str, steps: int, outcome: Evaluation) -> None:
         low, high = outcome.interval
@@ -230,8 +222,6 @@ class Evaluator(Node):
     def close(self) -> None:
         """Stop measuring; a run that was stopped early leaves what is known of it."""
         self.worker.stop()
-        if self.config.checkpoint:
-            return
         if not self.record.finished:
             self.write_summary()
         self.board.close()

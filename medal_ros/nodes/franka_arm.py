@@ -16,7 +16,6 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -25,6 +24,7 @@ from medal_ros.nodes.diagnostics import Diagnostics
 from medal_ros.nodes.franka_clients import Clients, interface
 from medal_ros.nodes.franka_frames import Frames, Seen
 from medal_ros.nodes.franka_gripper import Gripper
+from medal_ros.nodes.franka_joints import Joints
 from medal_ros.nodes.parameters import declare
 from medal_ros.nodes.qos import HISTORY, LATCHED, NEWEST, STREAM, TELEOP
 from medal_ros.nodes.run import run
@@ -47,10 +47,10 @@ class FrankaArm(Node):
         self.control = FrankaControl(c)
         self.RobotState = interface('franka_msgs', 'msg', 'FrankaRobotState')
         self.newest: bytes | None = None  # robot state, not yet read
-        self.joints: dict[str, float] = {}
         self.stamp = self.get_clock().now().to_msg()  # of the observation that waits for its step
-        self.told, self.state = '', ''
+        self.told, self.state, self.blocked = '', '', ''
         self.frames, self.gripper = Frames(self, c), Gripper(self, c.gripper)
+        self.joints = Joints(self, c.topics.joint_states, c.home.names, c.frames.stale_after)
         self.requests = Clients(self, c, self.publish_present_pose, self.control.guard.answer)
         # One publisher, of this node alone: the controller ignores its target when it has more.
         self.targets = self.create_publisher(PoseStamped, c.topics.target_pose, QoSProfile(depth=1))
@@ -62,7 +62,6 @@ class FrankaArm(Node):
         self.create_subscription(
             self.RobotState, c.topics.robot_state, self.on_robot_state, NEWEST, raw=True
         )
-        self.create_subscription(JointState, c.topics.joint_states, self.on_joints, NEWEST)
         self.create_subscription(State, 'state', self.on_state, STREAM)
         self.create_subscription(Action, 'action', self.on_action, STREAM)
         self.create_subscription(Teleop, 'teleop', self.on_teleop, TELEOP)
@@ -75,9 +74,6 @@ class FrankaArm(Node):
 
     def on_robot_state(self, message: bytes) -> None:
         self.newest = message
-
-    def on_joints(self, message: JointState) -> None:
-        self.joints.update(zip(message.name, message.position, strict=False))
 
     def on_state(self, s: State) -> None:
         self.control.order(Order(s.sequence, s.mode, s.agent, s.segment, s.index), time.monotonic())
@@ -109,7 +105,7 @@ class FrankaArm(Node):
             self.newest = None
         if (ask := guard.tick(now)) is not None:
             self.requests.ask(ask)
-        self.requests.poll()
+        self.requests.poll(guard.awaited)
         if guard.state != 'homing':
             self.requests.cancel()  # whatever else has happened, the joints move no longer
         self.publish_target()
@@ -117,8 +113,10 @@ class FrankaArm(Node):
 
     def begin_step(self) -> None:
         """Measure, and show what was measured."""
-        now = time.monotonic()
-        shown = self.control.tick(self.measure(), now)
+        # What the controller ignores is not executed, and must not be learned from as if it were.
+        self.blocked = self.rivals() if self.control.guard.state == 'ready' else ''
+        measured = None if self.blocked else self.measure()
+        shown = self.control.tick(measured, time.monotonic())
         self.publish_steps()
         if self.control.guard.state in ('ready', 'homing'):  # a stopped arm keeps what it holds
             self.gripper.command(self.control.closed)
@@ -133,13 +131,14 @@ class FrankaArm(Node):
 
     def measure(self) -> Measured | None:
         """Return what is measured now; None where something is not known."""
-        seen, width = self.frames.look_up(), self.gripper.width
-        try:
-            joints = tuple(self.joints[name] for name in self.config.home.names)
-            pose, tilt = seen.pose() if seen is not None else (None, 0.0)
-        except (KeyError, ValueError):  # a joint is not known yet, or a rotation is none
+        seen, width, joints = self.frames.look_up(), self.gripper.width, self.joints.positions()
+        if seen is None or width is None or joints is None:
             return None
-        if pose is None or width is None or not pose.finite:
+        try:
+            pose, tilt = seen.pose()
+        except ValueError:  # a rotation that is none
+            return None
+        if not pose.finite:
             return None
         return Measured(pose, tilt, width, joints)
 
@@ -182,6 +181,7 @@ class FrankaArm(Node):
     def publish_step(self, execution: Execution) -> None:
         message = Step()
         message.header.stamp = self.stamp
+        message.executed = self.get_clock().now().to_msg()
         message.sequence = execution.sequence
         message.source, message.agent = execution.source, execution.agent
         message.segment, message.index = execution.segment, execution.index
@@ -200,7 +200,7 @@ class FrankaArm(Node):
                 self.get_logger().info('ready')
             else:
                 self.get_logger().warning(f'{guard.state}: {guard.reason}')
-        words = guard.reason if guard.state in WAITING else self.control.refusal
+        words = guard.reason if guard.state in WAITING else self.blocked or self.control.refusal
         if words != self.told:
             self.told = words
             self.help.publish(String(data=words))
@@ -212,7 +212,8 @@ class FrankaArm(Node):
     def describe(self) -> tuple[str, dict[str, object]]:
         control = self.control
         words = control.waits_for() or self.rivals()
-        words = words or self.frames.describe() or self.gripper.describe()
+        words = words or self.frames.describe() or self.joints.describe()
+        words = words or self.gripper.describe()
         guard = control.guard
         return words, {
             'state': guard.state,

@@ -78,9 +78,15 @@ class Clients:
         """Take over a request; `poll` sends it once its server is there."""
         self._waiting = ask
 
-    def poll(self) -> None:
-        """Send what waits, if its server is there; the guard watches the time."""
+    def poll(self, awaited: Ask | None) -> None:
+        """Send what waits, if its server is there and the guard still awaits the answer.
+
+        Else a server that comes late would be asked for what nobody wants any more: to clear an
+        error although the stop was pressed meanwhile.
+        """
         ask = self._waiting
+        if ask is not awaited:
+            ask = self._waiting = None
         if ask is None or ask.what == 'see':
             return
         if ask.what == 'hold':
@@ -151,11 +157,11 @@ class Clients:
             return
         if ask.what == 'move':
             self.moving = handle
-        handle.get_result_async().add_done_callback(lambda done: self._finished(ask, done))
+        handle.get_result_async().add_done_callback(lambda done: self._finished(ask, handle, done))
 
-    def _finished(self, ask: Ask, future: Any) -> None:
+    def _finished(self, ask: Ask, handle: Any, future: Any) -> None:
         answer = future.result()
-        if ask.what == 'move':
+        if handle is self.moving:  # and not the next motion's
             self.moving = None
         ok = answer.status == GoalStatus.STATUS_SUCCEEDED
         why = getattr(answer.result, 'error_string', '') or f'it ended with status {answer.status}'

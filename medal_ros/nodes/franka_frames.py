@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from threading import Thread
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped, TransformStamped
 from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.time import Time
 
@@ -17,6 +19,7 @@ from medal_ros.robot.franka_config import FrankaConfig, static_frame
 from medal_ros.robot.franka_pose import quaternion_of, yaw_and_tilt
 from medal_ros.robot.pose import Pose
 
+GOODBYE = 1.0  # seconds that the listener may take to end
 PATIENCE = 10  # misses in a row after which tf is not waited for at every step
 
 
@@ -56,8 +59,8 @@ class Frames:
         self._misses = 0
         self._topic: Seen | None = None
         self._heard = 0.0
-        # A node of its own: a listener with a thread takes its node away from our executor, and
-        # one without could hear nothing while we wait.
+        # A node and a thread of its own: in ours it could hear nothing while we wait. The thread
+        # that tf2_ros would make ends in a traceback when a signal ends ROS.
         self._listener_node = Node(
             f'{node.get_name()}_frames',
             namespace=node.get_namespace(),
@@ -65,9 +68,11 @@ class Frames:
             start_parameter_services=False,
         )
         self.buffer = tf2_ros.Buffer()
-        self.listener = tf2_ros.TransformListener(
-            self.buffer, self._listener_node, spin_thread=True
-        )
+        self.listener = tf2_ros.TransformListener(self.buffer, self._listener_node)
+        self._executor = SingleThreadedExecutor(context=node.context)
+        self._executor.add_node(self._listener_node)
+        self._thread = Thread(target=self._listen, name='tf', daemon=True)
+        self._thread.start()
         self.broadcaster = tf2_ros.StaticTransformBroadcaster(node)
         self.broadcaster.sendTransform([self._static(text) for text in self.config.static])
         node.create_subscription(PoseStamped, config.topics.pose, self.on_pose, NEWEST)
@@ -102,8 +107,17 @@ class Frames:
 
     def close(self) -> None:
         """Let go of tf."""
+        self._executor.shutdown(GOODBYE)
+        self._thread.join(GOODBYE)
         self.listener = None
         self._listener_node.destroy_node()
+
+    def _listen(self) -> None:
+        try:
+            self._executor.spin()
+        except (ExternalShutdownException, RuntimeError):
+            if self.node.context.ok():
+                raise
 
     def _by_tf(self) -> Seen | None:
         c = self.config

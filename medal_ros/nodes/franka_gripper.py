@@ -8,10 +8,9 @@ from typing import Any
 from action_msgs.msg import GoalStatus
 from rclpy.action import ActionClient
 from rclpy.node import Node
-from sensor_msgs.msg import JointState
 
 from medal_ros.nodes.franka_clients import interface
-from medal_ros.nodes.qos import NEWEST
+from medal_ros.nodes.franka_joints import Joints
 from medal_ros.robot.franka_config import GripperConfig
 from medal_ros.robot.franka_pose import gripper_opening
 
@@ -26,13 +25,11 @@ class Gripper:
         config: The gripper's names, type and limits.
 
     Attributes:
-        opening: From 0, closed, to 1; None before the joint was heard of.
         failures: Goals in a row that were refused, aborted or too late.
     """
 
     def __init__(self, node: Node, config: GripperConfig) -> None:
         self.config = config
-        self.opening: float | None = 1.0 if config.kind == 'none' else None
         self.failures = 0
         self._commanded: bool | None = None  # what the goal under way, or done, is for
         self._deadline = 0.0
@@ -42,18 +39,18 @@ class Gripper:
             return
         self.Action = interface('control_msgs', 'action', TYPES[config.kind])
         self.client = ActionClient(node, self.Action, config.action)
-        node.create_subscription(JointState, config.joint_states, self.on_joints, NEWEST)
+        self.joints = Joints(node, config.joint_states, [config.joint], config.stale_after)
 
     @property
     def width(self) -> float | None:
-        """Metres between the fingers; None before the joint was heard of."""
-        return None if self.opening is None else self.opening * self.config.width
-
-    def on_joints(self, message: JointState) -> None:
-        for name, position in zip(message.name, message.position, strict=False):
-            if name == self.config.joint:
-                ends = self.config.open_position, self.config.closed_position
-                self.opening = gripper_opening(position, *ends)
+        """Metres between the fingers, as of an open gripper where there is none; None: unknown."""
+        c = self.config
+        if c.kind == 'none':
+            return c.width
+        found = self.joints.positions()
+        if found is None:
+            return None
+        return c.width * gripper_opening(found[0], c.open_position, c.closed_position)
 
     def command(self, closed: bool) -> None:
         """See to it that the gripper is closed, or open; call it again and again."""
@@ -87,8 +84,8 @@ class Gripper:
         """Return what is wrong, in words; empty: nothing."""
         if self.config.kind == 'none':
             return ''
-        if self.opening is None:
-            return f'nothing on {self.config.joint_states} about {self.config.joint}'
+        if words := self.joints.describe():
+            return words
         if not self.client.server_is_ready():
             return f'nobody offers {self.config.action}'
         return f'the gripper failed {self.failures} times in a row' if self.failures else ''

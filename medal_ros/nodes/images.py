@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
+
+MAX_IMAGES, MAX_SIDE = 8, 4096  # of an observation that is shown
 
 
 def image_from_array(pixels: np.ndarray, stamp: Time | None = None, frame_id: str = '') -> Image:
@@ -33,6 +36,19 @@ def image_from_array(pixels: np.ndarray, stamp: Time | None = None, frame_id: st
     return message
 
 
+def arrays_from_images(messages: Sequence[Image]) -> list[np.ndarray]:
+    """Return all images of an observation, to show them.
+
+    Raises:
+        ValueError: There are none or far too many, one cannot be used, or is too large to show.
+    """
+    if not 0 < len(messages) <= MAX_IMAGES:
+        raise ValueError(f'{len(messages)} images are not from 1 to {MAX_IMAGES}')
+    if max(max(m.height, m.width) for m in messages) > MAX_SIDE:
+        raise ValueError(f'an image of more than {MAX_SIDE} pixels a side is not shown')
+    return [array_from_image(message) for message in messages]
+
+
 def array_from_image(message: Image) -> np.ndarray:
     """Return a `(height, width, 3)` uint8 view of an rgb8 Image.
 
@@ -42,6 +58,8 @@ def array_from_image(message: Image) -> np.ndarray:
     if message.encoding != 'rgb8':
         raise ValueError(f"image encoding must be 'rgb8', not {message.encoding!r}")
     height, width = message.height, message.width
+    if height * width == 0:
+        raise ValueError(f'an image of {width}x{height} pixels shows nothing')
     if message.step not in (0, 3 * width) or len(message.data) != 3 * height * width:
         raise ValueError(
             f'an rgb8 image of {width}x{height} has {3 * width} bytes a row and '

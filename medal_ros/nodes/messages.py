@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from medal_ros.bounded import plain
 from medal_ros.learning.joiner import StepRecord
 from medal_ros.learning.replay import NO_REWARDS
 from medal_ros.msg import Observation, Step
@@ -19,7 +20,7 @@ def frame_of(message: Observation, spaces: Spaces) -> tuple[np.ndarray, np.ndarr
     """
     if tuple(message.names) != spaces.cameras or len(message.images) != len(message.names):
         raise ValueError(
-            f'observation {message.sequence} has images {list(message.names)}, '
+            f'observation {message.sequence} has images {plain(str(list(message.names[:9])))}, '
             f'not {list(spaces.cameras)}'
         )
     images = [array_from_image(image) for image in message.images]

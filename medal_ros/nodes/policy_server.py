@@ -17,6 +17,7 @@ from medal_ros.msg import Action, Observation, State, Weights
 from medal_ros.nodes.diagnostics import Diagnostics
 from medal_ros.nodes.messages import frame_of
 from medal_ros.nodes.parameters import declare
+from medal_ros.nodes.priority import be_first
 from medal_ros.nodes.qos import HISTORY, STREAM
 from medal_ros.nodes.run import run
 from medal_ros.nodes.weights import WeightsReader
@@ -31,6 +32,8 @@ class PolicyServer(Node):
     def __init__(self) -> None:
         super().__init__('policy_server', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, NodeConfig)
+        if c.graph.rate > 0:
+            be_first()
         tune(1)
         self.sides = {name: getattr(c, name).agent for name in AGENTS}
         self.policies = {name: Policy(self.sides[name], c.spaces).eval() for name in AGENTS}
@@ -39,6 +42,7 @@ class PolicyServer(Node):
         self.state: State | None = None
         self.answered: Action | None = None
         self.waiting_since: float | None = None
+        self.hurried: dict[str, int | None] = {}  # the newest weights, taken out of turn
         self.refused = 0
         self.publisher = self.create_publisher(Action, 'action', STREAM)
         self.create_subscription(Observation, 'observation', self.on_observation, STREAM)
@@ -62,6 +66,9 @@ class PolicyServer(Node):
             self.act()
 
     def on_state(self, message: State) -> None:
+        if message.agent not in AGENTS:
+            self.get_logger().warning('a state names no agent', throttle_duration_sec=5.0)
+            return
         self.state = message
         self.act()
 
@@ -75,7 +82,10 @@ class PolicyServer(Node):
             return
         sequence, frame, proprio = self.observation
         state = self.state
-        if state.mode != 'practice' or state.sequence != sequence:
+        if state.mode != 'practice':
+            self.waiting_since = None  # a person's minutes are not the learner's
+            return
+        if state.sequence != sequence:
             return
         if self.answered is not None and self.still_valid(self.answered):
             return
@@ -118,9 +128,11 @@ class PolicyServer(Node):
         """Load the weights that this step is to use; False while they are not there."""
         graph = self.config.graph
         if graph.rate > 0 or self.impatient():
-            wanted = self.weights.newest(agent)
+            wanted = self.hurried[agent] = self.weights.newest(agent)
         else:
             wanted = max(0, (sequence - graph.lag) // graph.publish_every * graph.publish_every)
+            # Those that were passed over are forgotten: to wait for them would be for ever.
+            wanted = max(wanted, self.hurried.get(agent) or 0)
         if wanted is None or not self.weights.has(agent, wanted):
             return False
         self.weights.load(agent, wanted)
@@ -140,9 +152,9 @@ class PolicyServer(Node):
         return self.get_clock().now().nanoseconds * 1e-9
 
     def describe(self) -> tuple[str, dict[str, object]]:
-        waiting = 'for weights' if self.waiting_since is not None else ''
+        waiting = 'for weights' if self.waiting_since is not None else self.weights.complaint
         steps = {f'{name}_steps': w.steps for name, w in self.weights.loaded.items()}
-        return waiting, {'refused': self.refused, **steps}
+        return waiting, {'refused': self.refused, 'weights refused': self.weights.refused, **steps}
 
 
 def main() -> None:

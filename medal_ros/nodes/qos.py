@@ -18,8 +18,9 @@ def _reliable(depth: int, durability: DurabilityPolicy) -> QoSProfile:
 # What flows at the control rate: 20 s of it at 10 Hz.
 STREAM = _reliable(200, DurabilityPolicy.VOLATILE)
 
-# The same, kept for readers that join late. Writers use it; readers of STREAM match it too.
-HISTORY = _reliable(200, DurabilityPolicy.TRANSIENT_LOCAL)
+# Kept for readers that join late: 40 s of it, in which one that hangs is noticed, started again and
+# has caught up. Writers use it; readers of STREAM match it too.
+HISTORY = _reliable(400, DurabilityPolicy.TRANSIENT_LOCAL)
 
 # One present value, such as what a node is doing.
 LATCHED = _reliable(1, DurabilityPolicy.TRANSIENT_LOCAL)

@@ -65,7 +65,7 @@ def run(factory: Callable[[], Node]) -> None:
             gc.freeze()  # else Python's exit searches all of torch for garbage: 0.4 s of work
     worker = getattr(node, 'worker', None)
     if worker is not None and worker.failed:
-        raise SystemExit(1)
+        raise SystemExit(worker.status)
 
 
 def say(words: str) -> None:

@@ -15,10 +15,11 @@ import rclpy
 from rclpy.node import Node
 from std_msgs.msg import String
 
+from medal_ros.bounded import plain
 from medal_ros.msg import Observation, State
 from medal_ros.nodes.controls import Controls
 from medal_ros.nodes.diagnostics import Diagnostics
-from medal_ros.nodes.images import array_from_image
+from medal_ros.nodes.images import arrays_from_images
 from medal_ros.nodes.parameters import declare
 from medal_ros.nodes.qos import LATCHED, STREAM
 from medal_ros.nodes.run import run
@@ -58,16 +59,16 @@ class TeleopKeyboard(Node):
         self.diagnostics = Diagnostics(self, self.describe)
 
     def say(self, sentence: str) -> None:
-        self.said = sentence
+        self.said = plain(sentence)
 
     def on_observation(self, message: Observation) -> None:
         self.observation = message
 
     def on_state(self, message: State) -> None:
-        self.mode = f'{message.mode} {message.reason}'.strip()
+        self.mode = plain(f'{message.mode} {message.reason}').strip()
 
     def on_demos(self, message: String) -> None:
-        self.demos = message.data
+        self.demos = plain(message.data)
 
     def read(self) -> None:
         text = self.terminal.read()
@@ -92,7 +93,7 @@ class TeleopKeyboard(Node):
         if not self.config.pictures or self.observation is None or rows < 4:
             return []
         try:
-            images = [array_from_image(image) for image in self.observation.images]
+            images = arrays_from_images(self.observation.images)
             return picture(images, columns, rows, true_colour()) if images else []
         except ValueError as error:
             return [str(error)]

@@ -11,8 +11,9 @@ import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
+from medal_ros.bounded import plain
 from medal_ros.msg import Observation, Reward, State
-from medal_ros.nodes.images import array_from_image, image_from_array
+from medal_ros.nodes.images import arrays_from_images, image_from_array
 from medal_ros.nodes.qos import RAW, STREAM
 from medal_ros.nodes.run import run
 
@@ -31,13 +32,24 @@ class View(Node):
         self.seen = self.create_publisher(Image, 'view/observation', RAW)
         self.status = self.create_publisher(Image, 'view/status', RAW)
         self.create_subscription(Observation, 'observation', self.on_observation, STREAM)
-        self.create_subscription(State, 'state', lambda m: setattr(self, 'state', m), STREAM)
-        self.create_subscription(Reward, 'reward', lambda m: setattr(self, 'reward', m), STREAM)
+        self.create_subscription(State, 'state', self.on_state, STREAM)
+        self.create_subscription(Reward, 'reward', self.on_reward, STREAM)
+
+    def on_state(self, message: State) -> None:
+        self.state = message
+
+    def on_reward(self, message: Reward) -> None:
+        self.reward = message
 
     def on_observation(self, message: Observation) -> None:
         stamp = message.header.stamp
         if self.seen.get_subscription_count() and message.images:
-            images = np.concatenate([array_from_image(image) for image in message.images], axis=1)
+            try:
+                arrays = arrays_from_images(message.images)
+                images = np.concatenate(arrays, axis=1)
+            except ValueError as error:
+                self.get_logger().warning(str(error), throttle_duration_sec=5.0)
+                return
             large = images.repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
             self.seen.publish(image_from_array(large, stamp))
         if self.status.get_subscription_count():
@@ -57,7 +69,7 @@ def lines(state: State | None, reward: Reward | None) -> list[str]:
     if reward is not None:
         words.append(f'reward: forward {reward.forward:.2f}, backward {reward.backward:.2f}')
         words.append(f'success probability {reward.success_probability:.2f}')
-    return [text for text in words if text]
+    return [plain(text) for text in words if text]
 
 
 def draw(state: State | None, reward: Reward | None) -> np.ndarray:
@@ -67,7 +79,7 @@ def draw(state: State | None, reward: Reward | None) -> np.ndarray:
     for number, text in enumerate(words, 1):
         place = (12, LINE * number - 10)
         cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6, LIGHT, 1, cv2.LINE_AA)
-    if reward is not None:
+    if reward is not None and np.isfinite(reward.success_probability):
         share = float(np.clip(reward.success_probability, 0.0, 1.0))
         picture[-LINE + 6 : -10, 12 : 12 + round((WIDTH - 24) * share)] = GREEN
     return picture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import traceback
 from collections.abc import Callable
@@ -10,9 +11,10 @@ from queue import Empty, SimpleQueue
 import rclpy
 from rclpy.node import Node
 
-from medal_ros.errors import UserError
+from medal_ros.errors import UserError, WeightsError
 
 JOIN_SECONDS = 60.0
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # a person's to put right
 
 
 class Stopped(Exception):
@@ -28,11 +30,15 @@ class Worker:
     Args:
         node: Logs failures.
         work: What to run.
+
+    Attributes:
+        failed: Whether it raised.
+        status: What the process then ends with: 2 where only a person can put it right.
     """
 
     def __init__(self, node: Node, work: Callable[[], None]) -> None:
         self.node, self.work = node, work
-        self.failed = False
+        self.failed, self.status = False, 1
         self._stop = threading.Event()
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self.thread = threading.Thread(target=self._run, name='worker', daemon=True)
@@ -75,7 +81,12 @@ class Worker:
                 return  # a signal ended ROS while something was being published
             self.failed = True
             logger, what = self.node.get_logger(), str(error)
-            if not isinstance(error, UserError):
+            if isinstance(error, OSError) and error.errno in DISK:
+                what = f'{error.filename or self.node.get_name()}: {error.strerror}'
+                self.status = 2
+            elif isinstance(error, UserError):
+                self.status = 1 if isinstance(error, WeightsError) else 2
+            else:
                 logger.error(traceback.format_exc())
                 what = f'{type(error).__name__}: {error}'
             logger.fatal(what)  # the line that is shown to whoever started the node

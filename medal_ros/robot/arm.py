@@ -115,6 +115,10 @@ class Arm:
         """Return the step of a scripted reset, of the arm alone or of the whole world."""
         return self._execution('script', '', True, np.zeros(self.mux.action_size, np.float32))
 
+    def restart(self) -> Execution:
+        """Return the step that says: this arm took another one's place, the world was put back."""
+        return self._execution('restart', '', True, np.zeros(self.mux.action_size, np.float32))
+
     def executed(self, execution: Execution) -> None:
         """Go on to the next observation."""
         self.mux.executed(execution.source, float(execution.action[-1]))

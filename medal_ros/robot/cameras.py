@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from medal_ros.options import OptionError, option
 
-ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8')
+ENCODINGS = {'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1}  # bytes of a pixel
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,25 @@ class CameraSyncConfig:
         '(a simulated camera has no noise)',
         low=0,
     )
+    clocked: bool = option(
+        False, 'whether the arm goes by the clock: then pictures and stamps are watched, as follows'
+    )
+    frozen_pictures: int = option(
+        10, 'same pictures in a row, while the arm moves, that are a frozen camera; 0: any', low=0
+    )
+    frozen_moved: float = option(
+        0.05, 'how far proprioception must go meanwhile, of [-1, 1]', low=0
+    )
+    swapped_beyond: float = option(
+        60.0,
+        'levels of 255 by which pictures may differ from those of the beginning; 0: any',
+        low=0,
+    )
+    jump_beyond: float = option(
+        1.0, 'seconds by which stamps may leap ahead; they may never go back; 0: any', low=0
+    )
+    folder: str = option('', "the run's folder, where the first pictures are kept; empty: nowhere")
+    resume: bool = option(False, "compare with the pictures that the run's folder holds")
 
     def __post_init__(self) -> None:
         if self.slop == 0 and self.stamps != 'header':
@@ -111,6 +130,8 @@ class ImageFormat:
             raise ValueError(f'encoding {encoding!r} is none of {", ".join(ENCODINGS)}')
         if height * width == 0 or bytes_ != height * step:
             raise ValueError(f'{bytes_} bytes are not an image of {height} rows of {step} bytes')
+        if step < width * ENCODINGS[encoding]:
+            raise ValueError(f'rows of {step} bytes are too short for {width} {encoding} pixels')
         if self.size not in (None, (height, width)):
             raise ValueError(self._other_size(height, width))
         rows, columns = cut(self.crop, height, width)

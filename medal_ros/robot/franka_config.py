@@ -113,6 +113,7 @@ class GripperConfig:
     width: float = option(0.085, 'between the open fingers, m', low=0.001)
     max_effort: float = option(50.0, 'N; 0: the driver decides', low=0)
     seconds: float = option(3.0, 'deadline of one motion; then it is asked for again', low=0.1)
+    stale_after: float = option(1.0, 'seconds after which its width is too old to act on', low=0.01)
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,9 @@ class FramesConfig:
     base: str = option('base', 'the frame of all positions')
     tool: str = option('medal_tool', "between the fingertips; the impedance controller's frame")
     deadline: float = option(0.01, 'seconds to wait for tf', low=0, high=1)
-    stale_after: float = option(0.15, 'seconds after which a pose is too old to act on', low=0.01)
+    stale_after: float = option(
+        0.15, 'seconds after which a pose, or a joint, is too old to act on', low=0.01
+    )
     agree_within: float = option(
         0.01,
         'metres by which tf and the topic may differ; beyond, the topic is of another tool frame '

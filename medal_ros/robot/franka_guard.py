@@ -52,12 +52,17 @@ class Guard:
         self._next: Callable[[], None] | None = None  # begins once `_pause` is over
         self._pause = 0.0
 
+    @property
+    def awaited(self) -> Ask | None:
+        """The request that is to be answered; others are of no use any more."""
+        return self.procedure.waits_for if self.procedure is not None else None
+
     # -- what happens ----------------------------------------------------------------------------
 
     def see(self, mode: int, now: float) -> None:
         """Take the mode of a robot state that came now."""
         self.mode, self._spoken = mode if mode < len(MODES) else OTHER, now
-        ask = self.procedure.waits_for if self.procedure is not None else None
+        ask = self.awaited
         if ask is not None and ask.what == 'see':
             blocked = mode in (REFLEX, USER_STOPPED, RECOVERING)
             if not blocked or self.state == 'looking':
@@ -115,13 +120,10 @@ class Guard:
         speaks = self._speaks(now)
         if self.mode == USER_STOPPED and speaks:
             return False, 'the stop is still pressed: release it first'
-        self._tries, self._asked_to = 0, True
+        self._tries = 0
+        self._asked_to = not speaks  # once its mode is known: for this stop, and for no later one
         self._recover() if speaks else self._look()
         return True, 'the arm goes on once its controllers run'
-
-    def fail(self, why: str) -> None:
-        """Call a person for a reason that only the caller can see."""
-        self._wait('help', why)
 
     # -- what follows ----------------------------------------------------------------------------
 

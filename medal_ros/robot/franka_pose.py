@@ -42,11 +42,6 @@ def quaternion_of(roll: float, pitch: float, yaw: float) -> tuple[float, float, 
     )
 
 
-def gripper_position(opening: float, open_position: float, closed_position: float) -> float:
-    """Return the joint's position for an opening from 0, closed, to 1."""
-    return closed_position + opening * (open_position - closed_position)
-
-
 def gripper_opening(position: float, open_position: float, closed_position: float) -> float:
     """Return how far a gripper is open, from 0 to 1, by its joint's position."""
     opening = (position - closed_position) / (open_position - closed_position)

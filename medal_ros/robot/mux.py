@@ -13,6 +13,8 @@ import numpy as np
 
 from medal_ros.robot.gripper import OPEN
 
+SHOWN = 16  # numbers of a refused action that a sentence repeats
+
 
 @dataclass(frozen=True)
 class Command:
@@ -149,4 +151,5 @@ class CommandMux:
             return np.clip(values, -1.0, 1.0), ''
         self.refused += 1
         sentence = f'{what} is refused: it must be {self.action_size} finite numbers'
-        return None, f'{sentence}, not {values.tolist()}'
+        shown = values.tolist() if values.size <= SHOWN else f'{values.size} numbers'
+        return None, f'{sentence}, not {shown}'

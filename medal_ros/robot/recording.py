@@ -102,8 +102,10 @@ class Recorder:
             return False, f'already recording {self.direction}'
         if self.direction is None:
             return False, f'all {2 * self.config.count} are recorded; redo takes the last one back'
+        if not any(self._whole(n) for n in self._done):
+            return False, 'no step of an arm has come yet: is it running, and its cameras?'
         self._clear()
-        self.recording, self._next = True, max(self._seen, default=None)
+        self.recording, self._next = True, max(self._seen)
         self.note = ''
         return True, f'recording {self.direction} from the first driven step on'
 
@@ -174,6 +176,7 @@ class Recorder:
     def world(self, sequence: int, snapshot: Mapping[str, np.ndarray]) -> None:
         """Take the stand-in's snapshot of the world as it was at an observation."""
         self._worlds[sequence] = snapshot
+        self._forget()
 
     def step(self, sequence: int, done: Done) -> None:
         """Take what was executed after an observation."""
@@ -211,18 +214,24 @@ class Recorder:
 
     def _advance(self) -> None:
         """Take all steps whose observations before and after are here."""
-        if self.recording and self._next is None:
-            self._next = min(self._seen, default=None)
         while self.recording and self._next is not None:
             n = self._next
-            if n in self._done and n in self._seen and n + 1 in self._seen:
+            if self._whole(n):
                 self._take(self._seen[n], self._done[n], self._seen[n + 1])
                 self._next = n + 1
-            elif max(self._seen, default=n) > n + KEPT // 2:
-                self._next = max(self._seen)
-                self._break('an observation or a step was lost')
-            else:
+                continue
+            # Each topic comes in order: what is not here when a later one is, never will be.
+            later = min((k for k in self._done if k > n and self._whole(k)), default=None)
+            if later is None:
                 break
+            self._next = later
+            self._break('an observation or a step was lost')
+        self._forget()
+
+    def _whole(self, n: int) -> bool:
+        return n in self._done and n in self._seen and n + 1 in self._seen
+
+    def _forget(self) -> None:
         for kept in (self._seen, self._done, self._worlds):
             for old in sorted(kept)[:-KEPT]:
                 del kept[old]

@@ -11,6 +11,7 @@ object held through a whole window looks like a part of the arm.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +92,8 @@ class StallDetector:
             proprio: `(p,)` float32, scaled to [-1, 1].
             truth: Position of the object, where a simulator tells it.
         """
+        if self._differs(image, proprio, truth):  # nothing to compare with what came before
+            self.clear()
         if self.steps % self.stride == 0:
             if self.config.privileged and truth is not None:
                 self.truth.append(truth)
@@ -99,12 +102,30 @@ class StallDetector:
                 self.proprio.append(proprio)
         self.steps += 1
 
+    def _differs(
+        self, image: np.ndarray | None, proprio: np.ndarray, truth: np.ndarray | None
+    ) -> bool:
+        pairs = (image, self.images), (proprio, self.proprio), (truth, self.truth)
+        return any(new is not None and kept and new.shape != kept[-1].shape for new, kept in pairs)
+
     def clear(self) -> None:
         """Forget everything: the world was changed by a person."""
         self.images.clear()
         self.proprio.clear()
         self.truth.clear()
         self.steps = 0
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Return the window as arrays, one row for each step that is kept."""
+        kept = {'images': self.images, 'proprio': self.proprio, 'truth': self.truth}
+        return {k: np.stack(v) for k, v in kept.items() if v} | {'steps': np.array([self.steps])}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Go on from a snapshot."""
+        self.clear()
+        for name in ('images', 'proprio', 'truth'):
+            getattr(self, name).extend(snapshot.get(name, ()))
+        self.steps = int(snapshot['steps'].item())
 
     def still(self) -> bool:
         """Return whether nothing but the arm moved during a full window."""

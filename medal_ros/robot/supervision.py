@@ -16,6 +16,7 @@ REFUSALS = {
     'help': 'help is awaited; reset_done ends that first',
     'done': 'the run is done',
 }
+MODES = ('practice', *REFUSALS)
 
 
 @dataclass(frozen=True)
@@ -92,5 +93,5 @@ class Decision:
 class Taken:
     """What the arm did about one observation, as far as the supervisor must know it."""
 
-    source: str  # policy | teleop | script | hold
+    source: str  # policy | teleop | script | hold | restart
     segment: int

@@ -79,6 +79,18 @@ class Supervisor:
         self.stall.clear()
         vars(self).update(snapshot)
 
+    def begin_again(self, steps: int, segment: int, interventions: int) -> None:
+        """Begin where a run ended without leaving a snapshot: the world was put back meanwhile.
+
+        Args:
+            steps: Policy steps that either policy has taken.
+            segment: The last one that is known of.
+            interventions: Times a person was needed so far; putting the world back is one more.
+        """
+        self._steps = self._arm_reset_at = self._world_reset_at = steps
+        self._segment, self._interventions = segment, interventions + 1
+        self._begin(AGENTS[0])
+
     # -- what happens --------------------------------------------------------------------------
 
     def observe(
@@ -114,6 +126,10 @@ class Supervisor:
             self.stall.add(image, proprio, truth)
             self._look_for_object(truth)
         return self.decision
+
+    def missed(self, taken: Taken) -> None:
+        """Take in an earlier step after which no observation was decided on."""
+        self._account(taken)
 
     def teleop(self, engaged: bool) -> None:
         """Take in whether a person holds the teleoperation's button; who does is in control."""
@@ -238,6 +254,9 @@ class Supervisor:
 
     def _account(self, taken: Taken) -> None:
         """Count what was executed, which may be older than a decision changed meanwhile."""
+        if taken.source == 'restart':
+            self._restarted()
+            return
         here = taken.segment == self._segment
         self._index += here
         if taken.source == 'policy':
@@ -252,6 +271,14 @@ class Supervisor:
             elif self._mode == 'practice' and here:  # somebody reset the world
                 self.stall.clear()
                 self._begin(self._agent)
+
+    def _restarted(self) -> None:
+        """Take in that the arm ended and another took its place, with the world put back."""
+        self.stall.clear()
+        self._interventions += 1
+        self._world_reset_at = self._steps
+        if self._mode in ('practice', 'arm_reset'):
+            self._begin(AGENTS[0])
 
     def _next(self) -> None:
         """Go on from a step of practice."""

@@ -1,24 +1,34 @@
-"""How long the robot waits for its policy in the graph, with and without a learner beside it.
+"""What the control loop keeps of its rate while the learner takes every core it may.
 
-python benchmarks/latency.py --seconds 60
+python benchmarks/control_loop.py --seconds 60
+
+In one run: the graph with a learner and without one, each beside a bare process that only waits
+for its next tick; then a loop that learns between its steps, with the same networks.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import multiprocessing as mp
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from machine import machine
-from medal_ros.msg import Action, Observation, Step, Weights
+from medal_ros.msg import Action, Observation, Step, Stored, Weights
 
 from medal_ros import bringup
+from medal_ros.bench.practice import Practice
 from medal_ros.bringup import NodeSpec
 from medal_ros.config import RunConfig
+from medal_ros.learning.demonstrations import load_demonstrations
+from medal_ros.learning.performance import tune
 from medal_ros.learning.policy import Policy
 from medal_ros.learning.weights import save_tensors
 from medal_ros.monitor import Monitor
@@ -26,10 +36,11 @@ from medal_ros.nodes.qos import HISTORY, STREAM
 from medal_ros.nodes.weights import announcement
 from medal_ros.processes import Processes
 from medal_ros.run_folder import RunFolder
-from medal_ros.sim import task_class
+from medal_ros.sim import spaces_of
 from medal_ros.spaces import AGENTS
 from medal_ros.train import alone
 
+BOUND = 100_000  # steps of the sequential loop, at most
 READY_SECONDS = 900.0  # for the cloning before practice and the first steps, on a busy machine
 
 
@@ -42,12 +53,14 @@ class Record:
         published: When camera_sync published it.
         acted: When policy_server published its first answer.
         sources: Who made each step.
+        stored: When it was heard that so many steps are stored.
     """
 
     images: dict[int, float] = field(default_factory=dict)
     published: dict[int, float] = field(default_factory=dict)
     acted: dict[int, float] = field(default_factory=dict)
     sources: dict[int, str] = field(default_factory=dict)
+    stored: dict[int, float] = field(default_factory=dict)
 
     def listen(self, monitor: Monitor) -> None:
         """Take what arrives at a monitor's node from now on."""
@@ -55,6 +68,7 @@ class Record:
         node.create_subscription(Observation, 'observation', self.on_observation, STREAM)
         node.create_subscription(Action, 'action', self.on_action, STREAM)
         node.create_subscription(Step, 'step', self.on_step, STREAM)
+        node.create_subscription(Stored, 'stored', self.on_stored, HISTORY)
 
     def on_observation(self, message: Observation) -> None:
         self.images.setdefault(message.sequence, seconds(message.header.stamp))
@@ -65,6 +79,9 @@ class Record:
 
     def on_step(self, message: Step) -> None:
         self.sources[message.sequence] = message.source
+
+    def on_stored(self, message: Stored) -> None:
+        self.stored.setdefault(message.forward + message.backward, time.monotonic())
 
     def report(self, rate: float) -> str:
         """Return the figures of all answered observations as lines."""
@@ -82,19 +99,63 @@ class Record:
         for name, values in rows.items():
             figures = 1000 * np.percentile(values, (50, 99, 100))
             lines.append(f'  {name:44}' + ''.join(f'{figure:8.2f}' for figure in figures))
+        steps = len(self.sources)
         held = sum(source == 'hold' for source in self.sources.values())
-        return '\n'.join(
-            [*lines, f'  steps held for want of an action: {held} of {len(self.sources)}']
-        )
+        lines.append(f'  steps held for want of an action: {held} of {steps}')
+        ticks = np.diff([self.images[n] for n in sorted(self.images)])
+        lines.append(f'  ticks missed: {missed(ticks, rate)} of {len(ticks)}')
+        if len(self.stored) > 1:
+            counts, times = zip(*sorted(self.stored.items()), strict=True)
+            hertz = (counts[-1] - counts[0]) / (times[-1] - times[0])
+            lines.append(f'  transitions stored: {hertz:.2f} Hz')
+        return '\n'.join(lines)
 
     def clear(self) -> None:
         """Forget everything so far."""
-        for stamps in (self.images, self.published, self.acted, self.sources):
+        for stamps in (self.images, self.published, self.acted, self.sources, self.stored):
             stamps.clear()
 
 
 def seconds(stamp: Time) -> float:
     return stamp.sec + 1e-9 * stamp.nanosec
+
+
+def missed(intervals: np.ndarray, rate: float) -> int:
+    """Return how many ticks did not come in time to be told from the next one."""
+    return int((np.asarray(intervals) > 1.5 / rate).sum())
+
+
+class BareTimer:
+    """A process beside the graph that only waits for its next tick: what the machine allows."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate, context = rate, mp.get_context('spawn')
+        self._ours, theirs = context.Pipe()
+        self._process = context.Process(target=tick, args=(rate, theirs), daemon=True)
+        self._process.start()
+        self._ours.recv()  # it has imported everything
+
+    def report(self) -> str:
+        """End it, and return its figures as a line."""
+        self._ours.send(None)
+        intervals = np.diff(self._ours.recv())
+        self._process.join()
+        p99 = 1000 * np.percentile(abs(intervals - 1 / self.rate), 99)
+        return (
+            f'  a bare timer beside it: off by {p99:.2f} ms at p99, '
+            f'{missed(intervals, self.rate)} of {len(intervals)} ticks missed'
+        )
+
+
+def tick(rate: float, pipe: Any) -> None:
+    """Note when each tick came, until somebody asks for it."""
+    pipe.send(None)
+    came, due = [], time.monotonic()
+    while not pipe.poll():
+        due += 1 / rate
+        time.sleep(max(0.0, due - time.monotonic()))
+        came.append(time.monotonic())
+    pipe.send(came)
 
 
 def measure(
@@ -107,41 +168,71 @@ def measure(
     """Run a graph, listen for some seconds once it acts (and learns), and print the figures."""
     learning = any(spec.name == 'trainer' for spec in specs)
     record = Record()
-    with alone('latency') as monitor:
+    with alone('control_loop') as monitor:
         record.listen(monitor)
         kept = prepare(monitor)  # a publisher lives as long as somebody holds it
-        processes = Processes(specs, folder.path, monitor.namespace)
+        processes = Processes(specs, folder.path, monitor.namespace, nursery=True)
 
         def ready() -> bool:
             processes.check()  # raises when a node has failed
+            processes.tend()
             learner = monitor.newest.get('learner')
             return bool(record.acted) and (not learning or (learner and learner.updates > 0))
 
         try:
             if not monitor.wait_for(ready, READY_SECONDS):
                 raise SystemExit(f'{title}: no action within {READY_SECONDS:.0f} s')
+            timer = BareTimer(options.rate)
             record.clear()
+            updates = monitor.newest['learner'].updates if learning else 0
             monitor.spin(options.seconds)
             processes.check()
+            beside = timer.report()
         finally:
             processes.stop(60.0)
         del kept
-    rate = f', {monitor.newest["learner"].updates_per_second:.1f} updates/s' if learning else ''
-    print(f'{title}{rate}, {len(record.acted)} actions\n{record.report(options.rate)}', flush=True)
+    rate = ''
+    if learning:
+        rate = f', {(monitor.newest["learner"].updates - updates) / options.seconds:.2f} updates/s'
+    print(f'{title}{rate}, {len(record.acted)} actions', flush=True)
+    print(f'{record.report(options.rate)}\n{beside}', flush=True)
+
+
+def learn_between_steps(config: RunConfig, folder: RunFolder, options: argparse.Namespace) -> None:
+    """Do in one loop what the graph does side by side, and print its rate."""
+    tune(config.graph.threads)
+    least = max(getattr(config, name).classifier.goal_states for name in AGENTS)
+    spaces = spaces_of(config.task, config.pixels)
+    demonstrations = load_demonstrations(folder.demonstrations, config.task, spaces, least)
+    practice = Practice(config, RunFolder(folder.path / 'sequential'), demonstrations)
+    try:
+        while not practice.learner.updates:
+            practice.turn()
+        began, due = time.monotonic(), time.monotonic()
+        steps, updates = practice.steps, practice.learner.updates
+        while (passed := time.monotonic() - began) < options.seconds:
+            practice.turn()
+            due = max(due + 1 / options.rate, time.monotonic())
+            time.sleep(max(0.0, due - time.monotonic()))
+    finally:
+        practice.close()
+    learned = (practice.learner.updates - updates) / passed
+    print(f'learning between steps, {learned:.2f} updates/s')
+    print(f'  transitions stored: {(practice.steps - steps) / passed:.2f} Hz', flush=True)
 
 
 def give_weights(monitor: Monitor, config: RunConfig, folder: RunFolder) -> object:
     """Announce one set of untrained weights, in the place of a trainer."""
     publisher = monitor.node.create_publisher(Weights, 'weights/policy', HISTORY)
     for agent in AGENTS:
-        policy = Policy(getattr(config, agent).agent, task_class(config.task).spaces)
+        policy = Policy(getattr(config, agent).agent, spaces_of(config.task, config.pixels))
         written = save_tensors(policy.state_dict(), folder.path / f'{agent}.safetensors')
         publisher.publish(announcement(monitor.node, agent, 0, 0, 0, written))
     return publisher
 
 
 def main() -> None:
-    """Measure a graph with a learner, then one without."""
+    """Measure a graph with a learner, one without, and a loop that learns between its steps."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--seconds', type=float, default=60.0, help='of each measurement')
     parser.add_argument('--rate', type=float, default=10.0, help='control steps per second')
@@ -150,17 +241,19 @@ def main() -> None:
     options = parser.parse_args()
     if options.seconds <= 0 or options.rate <= 0:
         parser.error('--seconds and --rate must be more than 0')
-    changes = {'graph.rate': options.rate, 'steps': 0}
+    changes = {'graph.rate': options.rate, 'graph.idle': False, 'steps': 0}
     config = bringup.configure(options.task, options.preset, changes=changes)
     print(machine())
     print(f'{config.task}, {config.preset}, {options.rate:g} steps/s, {options.seconds:g} s each')
     with tempfile.TemporaryDirectory(prefix='medal_') as place:
-        folder = bringup.prepare(config, Path(place), 'latency', say=lambda text: None)
+        folder = bringup.prepare(config, Path(place), 'control_loop', say=lambda text: None)
         nodes = bringup.training(config, folder)
         measure('with a learner', nodes, folder, options, lambda monitor: None)
         few = [node for node in nodes if node.name not in ('trainer', 'reward', 'evaluator')]
         give = lambda monitor: give_weights(monitor, config, folder)  # noqa: E731
         measure('without a learner', few, folder, options, give)
+        bounded = dataclasses.replace(config, steps=BOUND)  # a store of some size, that is
+        learn_between_steps(bounded, folder, options)
 
 
 if __name__ == '__main__':
