@@ -33,7 +33,8 @@ from medal_ros.config import RunConfig
 from medal_ros.monitor import Monitor
 from medal_ros.nodes.images import image_from_array
 from medal_ros.nodes.qos import HISTORY, RAW, STREAM
-from medal_ros.processes import Processes, die_with_parent
+from medal_ros.orphans import ENDS_WITH_PARENT
+from medal_ros.processes import Processes
 from medal_ros.resources import share
 from medal_ros.run_folder import RunFolder
 from medal_ros.sim import spaces_of
@@ -176,10 +177,8 @@ def measure(
         arm = StillArm(monitor, spaces.proprio, spaces.action, o.rate)
         processes = Processes(specs, place, monitor.namespace)
         environment = {} if o.plain else {PROFILE: str(share('config', 'fastdds', 'cameras.xml'))}
-        command = [sys.executable, __file__, '--cameras', *spaces.cameras]
-        cameras = subprocess.Popen(
-            command, env={**os.environ, **environment}, preexec_fn=die_with_parent
-        )
+        command = [*ENDS_WITH_PARENT, sys.executable, __file__, '--cameras', *spaces.cameras]
+        cameras = subprocess.Popen(command, env={**os.environ, **environment})
         running = {name: p.pid for name, p in processes.running.items()} | {'cameras': cameras.pid}
 
         def ready() -> bool:

@@ -32,7 +32,8 @@ from medal_ros.msg import Step
 from medal_ros import bringup
 from medal_ros.monitor import Monitor
 from medal_ros.nodes.qos import STREAM
-from medal_ros.processes import Processes, die_with_parent
+from medal_ros.orphans import ENDS_WITH_PARENT
+from medal_ros.processes import Processes
 from medal_ros.run_folder import RunFolder
 from medal_ros.train import alone
 
@@ -72,9 +73,9 @@ def visitors(url: str, place: Path, monitor: Monitor) -> Iterator[None]:
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
-    command = [sys.executable, __file__, '--visit', url]
+    command = [*ENDS_WITH_PARENT, sys.executable, __file__, '--visit', url]
     with open(place / 'visitors.log', 'wb') as log:
-        light = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=die_with_parent)
+        light = subprocess.Popen(command, stdout=log, stderr=log)
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which('chromium') or ''
     for argument in ('--headless=new', '--no-sandbox', '--disable-gpu', '--window-size=1280,800'):

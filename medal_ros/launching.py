@@ -25,6 +25,7 @@ from medal_ros.errors import UserError
 from medal_ros.network import NETWORKS
 from medal_ros.network import choose as choose_network
 from medal_ros.options import OptionError
+from medal_ros.orphans import ENDS_WITH_PARENT
 from medal_ros.processes import MISTAKE, ProcessFailed, environment
 from medal_ros.restarts import RestartLimits, Restarts, TooManyRestarts
 from medal_ros.sim import TASKS
@@ -182,7 +183,7 @@ def _node(spec: NodeSpec, folder: Path, namespace: str, most: int) -> Node:
         exec_name=spec.name,  # launch would call it by the prefix
         # However the launch ends, its nodes save and end: SIGTERM kills `ros2 launch` at once.
         prefix=[
-            'setpriv --pdeathsig INT -- ',
+            f'{" ".join(ENDS_WITH_PARENT)} ',
             LaunchConfiguration('launch-prefix', default=''),
         ],
         namespace=namespace,

@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from medal_ros.orphans import ENDS_WITH_PARENT
 
 PR_SET_CHILD_SUBREAPER = 36
 ANSWERS = 5.0  # seconds that a fork may take
@@ -60,22 +62,19 @@ class Nursery:
     Args:
         names: The nodes whose modules are imported.
         environment: Of them.
-        prepare: Called in it before anything else.
     """
 
-    def __init__(
-        self, names: Sequence[str], environment: Mapping[str, str], prepare: Callable[[], None]
-    ) -> None:
+    def __init__(self, names: Sequence[str], environment: Mapping[str, str]) -> None:
         # Whose parent ends, here the fork between, becomes a child of ours.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        command = [sys.executable, '-m', 'medal_ros.nodes.start', '--nursery', *names]
         self.process = subprocess.Popen(
-            [sys.executable, '-m', 'medal_ros.nodes.start', '--nursery', *names],
+            [*ENDS_WITH_PARENT, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=dict(environment),
             process_group=0,
-            preexec_fn=prepare,
         )
         self._ready, self._begun = False, time.monotonic()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import signal
@@ -16,10 +15,10 @@ from pathlib import Path
 from medal_ros.bringup import NodeSpec
 from medal_ros.network import closed
 from medal_ros.nursery import Child, Nursery
+from medal_ros.orphans import ENDS_WITH_PARENT
 from medal_ros.restarts import Restarts, TooManyRestarts
 from medal_ros.shared_memory import sweep
 
-PR_SET_PDEATHSIG = 1
 ROS_PREFIX = re.compile(r'^\[[A-Z]+\] \[[\d.]+\] \[[^]]*\]: ')  # severity, time, logger
 # By itself; or all was closed, and only ROS did not let go (nodes/run.py).
 ENDED = (0, -signal.SIGALRM)
@@ -76,7 +75,7 @@ class Processes:
             self._begin()
 
     def _nurse(self) -> None:
-        self.nursery = Nursery(list(self.specs), environment(), die_with_parent)
+        self.nursery = Nursery(list(self.specs), environment())
 
     def _begin(self) -> None:
         """Start all nodes, unless they wait for a nursery that is to be ready in time."""
@@ -118,7 +117,7 @@ class Processes:
     def _new(self, words: list[str], path: Path) -> subprocess.Popen:
         with open(path, 'ab') as log:
             return subprocess.Popen(
-                [sys.executable, '-m', 'medal_ros.nodes.start', *words],
+                [*ENDS_WITH_PARENT, sys.executable, '-m', 'medal_ros.nodes.start', *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -126,7 +125,6 @@ class Processes:
                 # Ctrl-C comes to us, and we stop the nodes. Not a session for each of them:
                 # Linux shares the cores among sessions before it looks at priorities.
                 process_group=0,
-                preexec_fn=die_with_parent,
             )
 
     def check(self) -> dict[str, int]:
@@ -234,8 +232,3 @@ def environment() -> dict[str, str]:
         **os.environ,
         'PYTHONUNBUFFERED': '1',
     }
-
-
-def die_with_parent() -> None:
-    """Have the kernel interrupt this process when its parent dies, however it dies."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)

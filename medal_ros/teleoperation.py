@@ -17,7 +17,8 @@ from medal_ros.config import RunConfig
 from medal_ros.monitor import Monitor
 from medal_ros.nodes.qos import LATCHED
 from medal_ros.options import OptionError, flatten
-from medal_ros.processes import Processes, ProcessFailed, die_with_parent, environment
+from medal_ros.orphans import ENDS_WITH_PARENT
+from medal_ros.processes import Processes, ProcessFailed, environment
 from medal_ros.robot.recording import Recorder, RecordingConfig
 from medal_ros.sim import spaces_of
 from medal_ros.train import STOP_SECONDS, Interruption, alone
@@ -131,10 +132,11 @@ class Printer:
 def _keyboard(config: RunConfig, place: Path, namespace: str) -> subprocess.Popen:
     """Start the keyboard node in this very terminal."""
     spec = NodeSpec('teleop_keyboard', {'action': spaces_of(config.task).action})
-    command = [sys.executable, '-m', 'medal_ros.nodes.start', spec.name, '--ros-args']
-    command += ['-r', f'__ns:=/{namespace}', '--enclave', f'/{namespace}/{spec.name}']
+    command = [*ENDS_WITH_PARENT, sys.executable, '-m', 'medal_ros.nodes.start', spec.name]
+    command += ['--ros-args', '-r', f'__ns:=/{namespace}']
+    command += ['--enclave', f'/{namespace}/{spec.name}']
     command += ['--params-file', str(spec.parameters_file(place / 'parameters'))]
-    return subprocess.Popen(command, env=environment(), preexec_fn=die_with_parent)
+    return subprocess.Popen(command, env=environment())
 
 
 def _end(keyboard: subprocess.Popen | None) -> None:

@@ -26,7 +26,6 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 from medal_ros.nursery import Child, Nursery
-from medal_ros.processes import die_with_parent
 
 NAMESPACE = '/medal'
 # Their imports take seconds each; here they are done once, as `medal train` does.
@@ -51,7 +50,7 @@ def wait_until(
 
 @functools.cache
 def nursery() -> Nursery:
-    made = Nursery(NURSED, os.environ, die_with_parent)
+    made = Nursery(NURSED, os.environ)
     atexit.register(made.end)
     wait_until(lambda: made.ready, 60.0, 'the nursery')
     return made

@@ -130,6 +130,7 @@ def test_what_cannot_be_used_is_refused_and_counted(sync):
     assert robot.reported('robot_state refused') == '1'
     words = nodes.output('camera_sync')
     assert "camera/third/image_raw is refused: encoding '32FC1' is none of rgb8, bgr8" in words
+    assert 'robot_state is refused: proprio must be finite, not [nan, 0.0]' in words
     assert 'Traceback' not in words
 
 

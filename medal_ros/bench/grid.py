@@ -23,7 +23,7 @@ from medal_ros.bench.interruption import interruptible
 from medal_ros.bench.methods import METHODS, Job
 from medal_ros.bench.results import NAME, Result, load_result
 from medal_ros.errors import UserError
-from medal_ros.processes import die_with_parent
+from medal_ros.orphans import ENDS_WITH_PARENT
 
 LOOK_EVERY = 1.0  # seconds between two looks at what the jobs have written
 LINE_EVERY = 60.0  # seconds between two lines where there is no terminal
@@ -68,7 +68,7 @@ class Grid:
     def start(self, job: Job) -> None:
         folder = job.folder(self.root)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, '-m', 'medal_ros.bench.job', str(self.root)]
+        command = [*ENDS_WITH_PARENT, sys.executable, '-m', 'medal_ros.bench.job', str(self.root)]
         command += [job.size, job.task, job.method, str(job.seed)]
         command += [f'{k}={yaml.safe_dump(v).splitlines()[0]}' for k, v in self.changes.items()]
         with open(log_of(folder), 'ab') as log:
@@ -79,7 +79,6 @@ class Grid:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, 'OMP_NUM_THREADS': '1'},
                 process_group=0,  # Ctrl-C comes to us, and we interrupt the jobs
-                preexec_fn=die_with_parent,
             )
 
     def collect(self) -> None:

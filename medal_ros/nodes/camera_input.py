@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from builtin_interfaces.msg import Time as TimeMessage
+from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.time import Time
@@ -48,6 +49,7 @@ class CameraInput(message_filters.SimpleFilter):
     ) -> None:
         super().__init__()
         self.node, self.topic, self.check = node, topic, check
+        self.logger = get_logger(node.get_logger().name)  # throttled apart from other streams
         self.stamps, self.clock = stamps, clock
         self.stream, self.pace = Stream(), Pace()
         self.passed = 0
@@ -71,7 +73,7 @@ class CameraInput(message_filters.SimpleFilter):
         self.pace.take(stamp)
         self.delays.append(now - stamp)
         if self.clock is not None and self.clock.take(stamp, now) and self.clock.foreign:
-            self.node.get_logger().warning(self.complaint())
+            self.logger.warning(self.complaint())
         if self.by_arrival():
             stamp = now
             message.header.stamp = Time(nanoseconds=now).to_msg()
@@ -99,7 +101,7 @@ class CameraInput(message_filters.SimpleFilter):
     def refuse(self, why: object) -> None:
         """Count a message that cannot be used, and say why now and then."""
         self.stream.refused += 1
-        self.node.get_logger().warning(f'{self.topic} is refused: {why}', throttle_duration_sec=5.0)
+        self.logger.warning(f'{self.topic} is refused: {why}', throttle_duration_sec=5.0)
 
     def values(self) -> dict[str, object]:
         """Return what a description of the node says of this stream."""

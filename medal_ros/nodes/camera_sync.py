@@ -154,8 +154,8 @@ class CameraSync(Node):
         now = self.get_clock().now().nanoseconds
         still = self.standstills[index]
         if still.after and still.take(zlib.crc32(image.data), now):
-            topic = self.inputs[index].topic
-            self.get_logger().warning(f'{topic} is frozen', throttle_duration_sec=5.0)
+            source = self.inputs[index]
+            source.logger.warning(f'{source.topic} is frozen', throttle_duration_sec=5.0)
             return None
         return image
 
