@@ -15,6 +15,7 @@ from typing import Any
 
 from medal_ros.bags.mend import mend_all
 from medal_ros.bringup import NodeSpec, prepare, simulation, training
+from medal_ros.claims import claim
 from medal_ros.config import RunConfig
 from medal_ros.live import View
 from medal_ros.monitor import Monitor
@@ -101,17 +102,20 @@ def alone(namespace: str) -> Iterator[Monitor]:
         OptionError: One does.
     """
     os.environ.update(environment())  # find exactly those whom the nodes will find
-    monitor = Monitor(namespace)
+    monitor, held = Monitor(namespace), claim(namespace)
     try:
-        if monitor.wait_for(lambda: bool(monitor.others()), LOOK_FOR_OTHERS):
+        found = monitor.wait_for(lambda: bool(monitor.others()), LOOK_FOR_OTHERS)
+        if found or held is None:
+            who = ', '.join(monitor.others()) or 'another process of this machine'
             raise OptionError(
-                f'a graph already runs in namespace /{namespace} '
-                f'({", ".join(monitor.others())}): stop it, or choose another --namespace or '
-                'ROS_DOMAIN_ID'
+                f'a graph already runs in namespace /{namespace} ({who}): stop it, or choose '
+                'another --namespace or ROS_DOMAIN_ID'
             )
         yield monitor
     finally:
         monitor.close()
+        if held is not None:
+            held.close()
 
 
 def supervise(

@@ -317,7 +317,11 @@ def test_switch_hands_control_over(simulation, capsys):
     assert (code, out, err) == (1, '', sentence)
 
 
-def test_a_second_graph_in_the_namespace_is_refused(simulation, capsys, tmp_path):
+@pytest.mark.parametrize('look', [2.0, 0.0])  # 0: as if discovery were too slow
+def test_a_second_graph_in_the_namespace_is_refused(
+    simulation, capsys, tmp_path, monkeypatch, look
+):
+    monkeypatch.setattr('medal_ros.train.LOOK_FOR_OTHERS', look)
     code, out, err = medal(capsys, 'train', '--runs', str(tmp_path / 'runs'))
     assert (code, out) == (2, '')
     assert err.startswith('medal: a graph already runs in namespace /medal (')
