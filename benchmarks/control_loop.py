@@ -162,8 +162,9 @@ def measure(
     title: str,
     specs: Sequence[NodeSpec],
     folder: RunFolder,
-    options: argparse.Namespace,
-    prepare: Callable[[Monitor], object],
+    rate: float,
+    duration: float,
+    prepare: Callable[[Monitor], object] = lambda monitor: None,
 ) -> None:
     """Run a graph, listen for some seconds once it acts (and learns), and print the figures."""
     learning = any(spec.name == 'trainer' for spec in specs)
@@ -182,23 +183,23 @@ def measure(
         try:
             if not monitor.wait_for(ready, READY_SECONDS):
                 raise SystemExit(f'{title}: no action within {READY_SECONDS:.0f} s')
-            timer = BareTimer(options.rate)
+            timer = BareTimer(rate)
             record.clear()
             updates = monitor.newest['learner'].updates if learning else 0
-            monitor.spin(options.seconds)
+            monitor.spin(duration)
             processes.check()
             beside = timer.report()
         finally:
             processes.stop(60.0)
         del kept
-    rate = ''
+    learned = ''
     if learning:
-        rate = f', {(monitor.newest["learner"].updates - updates) / options.seconds:.2f} updates/s'
-    print(f'{title}{rate}, {len(record.acted)} actions', flush=True)
-    print(f'{record.report(options.rate)}\n{beside}', flush=True)
+        learned = f', {(monitor.newest["learner"].updates - updates) / duration:.2f} updates/s'
+    print(f'{title}: {duration:g} s{learned}, {len(record.acted)} actions', flush=True)
+    print(f'{record.report(rate)}\n{beside}', flush=True)
 
 
-def learn_between_steps(config: RunConfig, folder: RunFolder, options: argparse.Namespace) -> None:
+def learn_between_steps(config: RunConfig, folder: RunFolder, rate: float, duration: float) -> None:
     """Do in one loop what the graph does side by side, and print its rate."""
     tune(config.graph.threads)
     least = max(getattr(config, name).classifier.goal_states for name in AGENTS)
@@ -210,14 +211,14 @@ def learn_between_steps(config: RunConfig, folder: RunFolder, options: argparse.
             practice.turn()
         began, due = time.monotonic(), time.monotonic()
         steps, updates = practice.steps, practice.learner.updates
-        while (passed := time.monotonic() - began) < options.seconds:
+        while (passed := time.monotonic() - began) < duration:
             practice.turn()
-            due = max(due + 1 / options.rate, time.monotonic())
+            due = max(due + 1 / rate, time.monotonic())
             time.sleep(max(0.0, due - time.monotonic()))
     finally:
         practice.close()
     learned = (practice.learner.updates - updates) / passed
-    print(f'learning between steps, {learned:.2f} updates/s')
+    print(f'learning between steps: {duration:g} s, {learned:.2f} updates/s')
     print(f'  transitions stored: {(practice.steps - steps) / passed:.2f} Hz', flush=True)
 
 
@@ -234,26 +235,28 @@ def give_weights(monitor: Monitor, config: RunConfig, folder: RunFolder) -> obje
 def main() -> None:
     """Measure a graph with a learner, one without, and a loop that learns between its steps."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--seconds', type=float, default=60.0, help='of each measurement')
+    parser.add_argument('--seconds', type=float, default=60.0, help='with a learner')
+    parser.add_argument('--compare', type=float, help='without one, and in the loop: as long')
     parser.add_argument('--rate', type=float, default=10.0, help='control steps per second')
     parser.add_argument('--preset', default='quickstart')
     parser.add_argument('--task', help='default: the preset says')
     options = parser.parse_args()
-    if options.seconds <= 0 or options.rate <= 0:
-        parser.error('--seconds and --rate must be more than 0')
+    compare = options.seconds if options.compare is None else options.compare
+    if min(options.seconds, compare, options.rate) <= 0:
+        parser.error('--seconds, --compare and --rate must be more than 0')
     changes = {'graph.rate': options.rate, 'graph.idle': False, 'steps': 0}
     config = bringup.configure(options.task, options.preset, changes=changes)
     print(machine())
-    print(f'{config.task}, {config.preset}, {options.rate:g} steps/s, {options.seconds:g} s each')
+    print(f'{config.task}, {config.preset}, {options.rate:g} steps/s')
     with tempfile.TemporaryDirectory(prefix='medal_') as place:
         folder = bringup.prepare(config, Path(place), 'control_loop', say=lambda text: None)
         nodes = bringup.training(config, folder)
-        measure('with a learner', nodes, folder, options, lambda monitor: None)
+        measure('with a learner', nodes, folder, options.rate, options.seconds)
         few = [node for node in nodes if node.name not in ('trainer', 'reward', 'evaluator')]
         give = lambda monitor: give_weights(monitor, config, folder)  # noqa: E731
-        measure('without a learner', few, folder, options, give)
+        measure('without a learner', few, folder, options.rate, compare, give)
         bounded = dataclasses.replace(config, steps=BOUND)  # a store of some size, that is
-        learn_between_steps(bounded, folder, options)
+        learn_between_steps(bounded, folder, options.rate, compare)
 
 
 if __name__ == '__main__':

@@ -264,6 +264,17 @@ def test_nodes_end_with_who_started_them_however_it_dies(tmp_path):
         monitor.close()
 
 
+def test_a_node_whose_owner_died_before_it_was_adopted_does_not_begin(tmp_path):
+    log = tmp_path / 'operator.log'
+    told = {'log': str(log), 'words': ['operator', '--ros-args']}
+    text = (
+        'from medal_ros.nodes import start; start.ORPHANED = 0.1\n'
+        f'start.become({told!r}, owner=2**22 + 1)'
+    )
+    done = subprocess.run([sys.executable, '-c', text], timeout=30.0)
+    assert done.returncode == 0 and not log.exists()
+
+
 # -- the command line over a running graph -------------------------------------------------------
 
 

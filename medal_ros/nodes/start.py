@@ -20,7 +20,7 @@ import time
 from typing import Any
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
-ORPHANED = 5.0  # seconds until the process between is gone at the latest
+ORPHANED = 60.0  # seconds until the process between is gone at the latest
 
 
 def start(name: str) -> None:
@@ -41,6 +41,7 @@ def start(name: str) -> None:
 
 def nursery(names: list[str]) -> None:
     """Import the modules of some nodes and fork those that are asked for, until nobody asks."""
+    owner = os.getppid()
     for name in names:
         importlib.import_module(f'medal_ros.nodes.{name}')
     if 'torch' in sys.modules:
@@ -48,7 +49,7 @@ def nursery(names: list[str]) -> None:
     gc.freeze()  # what all share is not to be touched, and so copied, by each
     answer('ready')
     while line := sys.stdin.readline():
-        answer(str(fork(json.loads(line))))
+        answer(str(fork(json.loads(line), owner)))
 
 
 def answer(words: str) -> None:
@@ -56,8 +57,8 @@ def answer(words: str) -> None:
     os.write(sys.stdout.fileno(), f'{words}\n'.encode())
 
 
-def fork(told: dict[str, Any]) -> int:
-    """Fork a node whose parent is ours, or whoever takes orphans in; return its number."""
+def fork(told: dict[str, Any], owner: int) -> int:
+    """Fork a node that becomes a child of our parent, who takes orphans in; return its number."""
     reads, writes = os.pipe()
     between = os.fork()
     if between == 0:
@@ -65,7 +66,7 @@ def fork(told: dict[str, Any]) -> int:
         if node == 0:
             os.close(reads)
             os.close(writes)
-            become(told)
+            become(told, owner)
         os.write(writes, str(node).encode())
         os._exit(0)
     os.close(writes)
@@ -75,7 +76,7 @@ def fork(told: dict[str, Any]) -> int:
     return int(number)
 
 
-def become(told: dict[str, Any]) -> None:
+def become(told: dict[str, Any], owner: int) -> None:
     """Be a node: alone in its process group, ended with its parent, heard in its log."""
     between = os.getppid()
     os.setpgid(0, 0)
@@ -84,6 +85,8 @@ def become(told: dict[str, Any]) -> None:
     while os.getppid() == between and time.monotonic() < deadline:
         time.sleep(0.001)
     system.prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+    if os.getppid() != owner:  # who died before that, or does not take orphans in
+        os._exit(0)
     system.prctl(PR_SET_NAME, name.encode())
     show_as([sys.executable, '-m', 'medal_ros.nodes.start', *told['words']])
     log = os.open(told['log'], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
