@@ -32,7 +32,13 @@ from medal_ros.spaces import Spaces
 
 TOPIC = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*')
 PRESET = 'franka'  # where none is named
-OURS = ('action', 'arm_reset_pose', 'rate')  # of franka_arm, which the run decides
+OURS = (
+    'action',
+    'arm_reset_pose',
+    'rate',
+    'folder',
+    'resume',
+)  # of franka_arm, which the run decides
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ def world(
 ) -> list[NodeSpec]:
     """Return the nodes between a Franka and what learns: arm, pad, camera_sync, supervisor.
 
-    `kept` says where the supervisor keeps its state (`bringup.keeping`).
+    `kept` says where the run is kept, and whether it goes on (`bringup.keeping`).
 
     Raises:
         OptionError: The task is not one for an arm, or a camera of it has no topic.
@@ -141,7 +147,7 @@ def world(
     )
     check(arm)
     return [
-        NodeSpec('franka_arm', flatten(arm)),
+        NodeSpec('franka_arm', {**flatten(arm), **(kept or {})}),
         NodeSpec('teleop_joy', {'action': spaces.action}),
         camera_sync(spaces, laboratory, kept),
         supervision(config, kept),

@@ -115,6 +115,16 @@ def test_one_step_for_every_observation_whatever_comes(arm):
     assert sequences == list(range(arm.shown[-1] - 10, arm.shown[-1]))
 
 
+@pytest.mark.parametrize(('ended', 'shown', 'breaks'), [(7, 8, [7]), (0, 0, [])])
+def test_an_arm_of_a_run_that_goes_on_counts_behind_its_end_after_a_break(ended, shown, breaks):
+    arm = Arm()
+    arm.control.go_on(ended)
+    arm.run(0.5)
+    assert arm.shown[0] == shown
+    steps = [s for s in arm.steps() if s.source == 'script' and s.boundary]
+    assert [step.sequence for step in steps] == breaks
+
+
 def test_numbers_that_are_none_are_refused_and_the_arm_holds(arm):
     refusal = None
     control = arm.control

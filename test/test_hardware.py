@@ -38,6 +38,13 @@ def test_the_example_is_a_whole_laboratory(config):
     assert nodes['camera_sync'].parameters['slop'] > 0
 
 
+def test_an_arm_is_told_of_the_run_that_goes_on(config, tmp_path):
+    kept = {'folder': str(tmp_path), 'resume': True}
+    for spec in hardware.world(config, load_laboratory(), kept):
+        if spec.name != 'teleop_joy':  # which has nothing to keep
+            assert kept.items() <= spec.parameters.items(), spec.name
+
+
 def test_a_run_on_a_robot_goes_by_the_clock(config):
     assert config.graph.rate == 0
     assert hardware.for_hardware(config).graph.rate == 10.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from array import array
+from pathlib import Path
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -19,6 +20,7 @@ from rclpy.serialization import deserialize_message
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from medal_ros.learning.moment import Moment, moment_of
 from medal_ros.msg import Action, ArmState, State, Step, Teleop
 from medal_ros.nodes.diagnostics import Diagnostics
 from medal_ros.nodes.franka_clients import Clients, interface
@@ -33,6 +35,7 @@ from medal_ros.robot.franka_config import check
 from medal_ros.robot.franka_control import FrankaArmConfig, FrankaControl, Measured
 from medal_ros.robot.franka_guard import MODES, WAITING
 from medal_ros.robot.franka_pose import pointing_down
+from medal_ros.run_folder import RunFolder
 
 COMPLAIN = 5.0  # seconds between two sentences about the same thing
 
@@ -45,6 +48,8 @@ class FrankaArm(Node):
         self.config = c = declare(self, FrankaArmConfig)
         check(c)
         self.control = FrankaControl(c)
+        if c.resume:
+            self.control.go_on((moment_of(RunFolder(Path(c.folder))) or Moment()).sequence)
         self.RobotState = interface('franka_msgs', 'msg', 'FrankaRobotState')
         self.newest: bytes | None = None  # robot state, not yet read
         self.stamp = self.get_clock().now().to_msg()  # of the observation that waits for its step

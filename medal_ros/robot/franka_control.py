@@ -43,6 +43,8 @@ class FrankaArmConfig(FrankaConfig):
     stale_after: float = option(
         0.2, 'seconds after which a command is too old and the arm holds', low=0.02, high=2
     )
+    folder: str = option('', "the run's folder, which says where it ended; empty: there is none")
+    resume: bool = option(False, "count on behind what the run's folder holds")
     safety: SafetyConfig = group(SafetyConfig)
 
 
@@ -93,6 +95,13 @@ class FrankaControl:
         self._interrupted = False
         self._rng = np.random.default_rng()
         self._aimed = 0.0  # when the target last changed by a command
+
+    def go_on(self, sequence: int) -> None:
+        """Count on from an observation that nobody answered, in a run that goes on.
+
+        What happened to the robot since then nobody knows: its step is a break.
+        """
+        self.sequence, self._interrupted = sequence - 1, sequence > 0
 
     # -- what comes in ---------------------------------------------------------------------------
 
