@@ -264,15 +264,18 @@ def test_nodes_end_with_who_started_them_however_it_dies(tmp_path):
         monitor.close()
 
 
-def test_a_node_whose_owner_died_before_it_was_adopted_does_not_begin(tmp_path):
+@pytest.mark.parametrize(('owner', 'begins'), [('os.getppid()', True), ('2**22 + 1', False)])
+def test_a_forked_node_begins_at_once_when_it_is_adopted_and_never_otherwise(
+    tmp_path, owner, begins
+):
     log = tmp_path / 'operator.log'
-    told = {'log': str(log), 'words': ['operator', '--ros-args']}
+    told = {'log': str(log), 'words': ['operator']}
     text = (
-        'from medal_ros.nodes import start; start.ORPHANED = 0.1\n'
-        f'start.become({told!r}, owner=2**22 + 1)'
+        'import os; from medal_ros.nodes import start; start.start = print\n'
+        f'start.ADOPTED = {60.0 if begins else 0.1}; start.become({told!r}, {owner})'
     )
-    done = subprocess.run([sys.executable, '-c', text], timeout=30.0)
-    assert done.returncode == 0 and not log.exists()
+    subprocess.run([sys.executable, '-c', text], timeout=30.0, check=True)
+    assert log.exists() == begins and (not begins or log.read_text() == 'operator\n')
 
 
 # -- the command line over a running graph -------------------------------------------------------

@@ -20,7 +20,7 @@ import time
 from typing import Any
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
-ORPHANED = 60.0  # seconds until the process between is gone at the latest
+ADOPTED = 60.0  # seconds until the process between is gone at the latest
 
 
 def start(name: str) -> None:
@@ -78,14 +78,13 @@ def fork(told: dict[str, Any], owner: int) -> int:
 
 def become(told: dict[str, Any], owner: int) -> None:
     """Be a node: alone in its process group, ended with its parent, heard in its log."""
-    between = os.getppid()
     os.setpgid(0, 0)
     system, name = ctypes.CDLL(None), told['words'][0]
-    deadline = time.monotonic() + ORPHANED
-    while os.getppid() == between and time.monotonic() < deadline:
+    deadline = time.monotonic() + ADOPTED
+    while os.getppid() != owner and time.monotonic() < deadline:
         time.sleep(0.001)
     system.prctl(PR_SET_PDEATHSIG, signal.SIGINT)
-    if os.getppid() != owner:  # who died before that, or does not take orphans in
+    if os.getppid() != owner:  # who died meanwhile
         os._exit(0)
     system.prctl(PR_SET_NAME, name.encode())
     show_as([sys.executable, '-m', 'medal_ros.nodes.start', *told['words']])
