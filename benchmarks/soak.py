@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import re
 import signal
 import subprocess
 import sys
@@ -103,9 +104,9 @@ def watch(process: subprocess.Popen, samples: Path, replay: Path, every: float) 
 
 
 def sample(parent: int) -> dict[str, tuple[float, ...]]:
-    shared = sum(f.stat().st_size for f in Path('/dev/shm').glob('fastrtps_*')) / 1e6
-    found = {}
-    for pid in (parent, *children(parent)):
+    pids = (parent, *children(parent))
+    found, shared = {}, shared_by(pids)
+    for pid in pids:
         with suppress(OSError):  # it ends
             place = Path(f'/proc/{pid}')
             name = 'medal' if pid == parent else (place / 'comm').read_text().strip()
@@ -115,6 +116,20 @@ def sample(parent: int) -> dict[str, tuple[float, ...]]:
             threads = len(list((place / 'task').iterdir()))
             found[name] = (anonymous, files, threads, shared)
     return found
+
+
+def shared_by(pids: Sequence[int]) -> float:
+    """Return the size of all shared memory that processes have mapped, MB."""
+    segments: set[str] = set()
+    for pid in pids:
+        with suppress(OSError):
+            maps = Path(f'/proc/{pid}/maps').read_text(errors='replace')
+            segments |= set(re.findall(r'/dev/shm/fastrtps_\S+', maps))
+    total = 0.0
+    for segment in segments:
+        with suppress(OSError):  # it is gone
+            total += Path(segment).stat().st_size / 1e6
+    return total
 
 
 def children(parent: int) -> Iterator[int]:

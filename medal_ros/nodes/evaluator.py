@@ -7,6 +7,7 @@ writes the summary, the curve and the videos, and ends: that is the end of the r
 
 from __future__ import annotations
 
+import gc
 import time
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -196,6 +197,7 @@ class Evaluator(Node):
         """Write the summary and the curve as they stand: both can be looked at meanwhile."""
         self.write_summary()
         draw_learning_curve(self.record, self.folder.path / 'learning_curve.png')
+        gc.collect()  # a figure refers to itself, and megabytes would wait for Python to look
 
     def write_summary(self) -> None:
         self.record.minutes = (time.monotonic() - self.started) / 60
