@@ -23,6 +23,7 @@ from std_srvs.srv import Trigger
 from medal_ros.learning.classifier import Classifier
 from medal_ros.learning.demonstrations import load_demonstration
 from medal_ros.learning.policy import Policy
+from medal_ros.learning.recovery import last_record
 from medal_ros.learning.states import States
 from medal_ros.learning.weights import load_into, load_tensors, save_tensors
 from medal_ros.nodes.qos import HISTORY, LATCHED, STREAM
@@ -113,6 +114,35 @@ class World:
 def world(tmp_path):
     with Nodes(tmp_path) as nodes, Probe() as probe:
         yield World(nodes, probe, toy.run_folder(tmp_path / 'run'))
+
+
+def test_what_a_segment_stored_is_recorded_when_it_ends(world):
+    """Else a crash would cost parts of two segments."""
+    world.start(agent__learn_after=1000)
+    for n in range(6):
+        world.do(n)
+    world.see(0, 6)
+    wait_until(lambda: world.stored and world.stored[-1].forward == 6, 15.0, 'six stored steps')
+    assert last_record(world.folder.replay) is None
+
+    def recorded(forward: int, backward: int) -> None:
+        def there() -> bool:
+            record = last_record(world.folder.replay)
+            return record is not None and (record.end.forward, record.end.backward) == (
+                forward,
+                backward,
+            )
+
+        wait_until(there, 10.0, f'a record of {forward} and {backward} steps')
+
+    world.do(6, agent='', source='script', boundary=True)  # the arm is put back
+    world.see(7, 7)
+    recorded(6, 0)
+    for n in range(7, 10):
+        world.do(n)
+    world.do(10, 'backward')  # or it goes on at once
+    world.see(8, 11)
+    recorded(9, 1)
 
 
 def test_the_store_holds_what_was_sent_and_nothing_that_is_doubtful(world):

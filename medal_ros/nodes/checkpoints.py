@@ -11,6 +11,7 @@ from safetensors.torch import load
 
 from medal_ros.config import NodeConfig
 from medal_ros.learning.interventions import Stretch, load_stretches, save_stretches
+from medal_ros.learning.joiner import Resolved
 from medal_ros.learning.learner import Learner
 from medal_ros.learning.learner_state import catch_up, learner_state, restore_learner
 from medal_ros.learning.recovery import Opened
@@ -53,6 +54,7 @@ class Checkpoints:
         self._about: dict[str, Any] = opened.about
         self.saved: int | None = None
         self.stretches = 0
+        self._agent: str | None = None  # of the step settled last
         self._recorded = time.monotonic()
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
         self.publisher = node.create_publisher(Weights, 'weights/checkpoint', HISTORY)
@@ -82,13 +84,19 @@ class Checkpoints:
         state = f'the networks of step {self.saved}' if self.warm else 'new networks'
         log.info(f'going on at step {learner.steps} with {state}: {missed} to be learned from')
 
-    def stored(self) -> None:
-        """Record the steps that were stored since the last time, where they are enough."""
-        limit = min(self.config.storage.record_every, self.config.segment_steps)
+    def settled(self, resolved: Resolved) -> None:
+        """Keep what a person drove; record what was stored, where it is enough or a segment ends.
+
+        Raises:
+            OSError: The disk is full, or worse.
+        """
+        self.driven(resolved.driven)
+        ended = self._agent not in (None, resolved.agent)
+        self._agent = resolved.agent
         counts, end = self.learner.replay.counts, self.journal.end
         new = counts.forward + counts.backward - end.forward - end.backward
-        old = time.monotonic() - self._recorded > RECORD_SECONDS
-        if new >= limit or (self.config.graph.rate > 0 and old):
+        old = self.config.graph.rate > 0 and time.monotonic() - self._recorded > RECORD_SECONDS
+        if new and (ended or old or new >= self.config.storage.record_every):
             self.record()
 
     def record(self) -> None:

@@ -185,10 +185,9 @@ class Trainer(Node):
         resolved = self.learner.settle()
         if resolved is None:
             return False
-        self.checkpoints.driven(resolved.driven)
+        self.checkpoints.settled(resolved)
         if resolved.agent is not None:
             self.tell_stored(resolved.sequence + 1)
-            self.checkpoints.stored()
             steps = self.learner.steps
             # The last one is saved when practice is over, with every update that was earned.
             if steps % self.config.evaluation.every == 0 and steps != self.config.steps:
@@ -369,10 +368,7 @@ class Trainer(Node):
         started = time.monotonic()
         self.worker.stop()
         self.receive(block=False)
-        while (resolved := self.learner.settle()) is not None:
-            self.checkpoints.driven(resolved.driven)
-        self.checkpoints.driven(self.learner.joiner.interventions.close())
-        self.save('the steps', self.checkpoints.record)
+        self.save('the steps', self.settle_the_rest)
         say(f'{self.learner.steps} steps are safe, saving the networks')
         self.save('the networks', self.checkpoints.training_state)
         self.weights.close(keep=not self.finished)
@@ -380,6 +376,12 @@ class Trainer(Node):
         self.learner.replay.store.trim(self.learner.replay.counts)
         self.checkpoints.journal.close()
         say(f'run saved in {time.monotonic() - started:.1f} s')
+
+    def settle_the_rest(self) -> None:
+        while (resolved := self.learner.settle()) is not None:
+            self.checkpoints.settled(resolved)
+        self.checkpoints.driven(self.learner.joiner.interventions.close())
+        self.checkpoints.record()
 
     def save(self, what: str, how: Callable[[], None]) -> None:
         try:
