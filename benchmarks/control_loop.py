@@ -238,13 +238,16 @@ def main() -> None:
     parser.add_argument('--seconds', type=float, default=60.0, help='with a learner')
     parser.add_argument('--compare', type=float, help='without one, and in the loop: as long')
     parser.add_argument('--rate', type=float, default=10.0, help='control steps per second')
+    parser.add_argument(
+        '--busy', action='store_true', help='graph.idle false: learn beside other programs, too'
+    )
     parser.add_argument('--preset', default='quickstart')
     parser.add_argument('--task', help='default: the preset says')
     options = parser.parse_args()
     compare = options.seconds if options.compare is None else options.compare
     if min(options.seconds, compare, options.rate) <= 0:
         parser.error('--seconds, --compare and --rate must be more than 0')
-    changes = {'graph.rate': options.rate, 'graph.idle': False, 'steps': 0}
+    changes = {'graph.rate': options.rate, 'graph.idle': not options.busy, 'steps': 0}
     config = bringup.configure(options.task, options.preset, changes=changes)
     print(machine())
     print(f'{config.task}, {config.preset}, {options.rate:g} steps/s')
