@@ -32,13 +32,8 @@ from medal_ros.spaces import Spaces
 
 TOPIC = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*')
 PRESET = 'franka'  # where none is named
-OURS = (
-    'action',
-    'arm_reset_pose',
-    'rate',
-    'folder',
-    'resume',
-)  # of franka_arm, which the run decides
+# Parameters of franka_arm that follow from the run.
+OURS = ('action', 'arm_reset_pose', 'rate', 'folder', 'resume')
 
 
 @dataclass(frozen=True)

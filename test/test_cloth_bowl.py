@@ -139,31 +139,6 @@ def test_experts_cover_and_uncover_in_turn(env):
         assert steps < 2 * env.control_steps  # a second attempt at most
 
 
-def test_same_seed_same_world(env):
-    ends = []
-    for _ in range(2):
-        env.reset(seed=5)
-        rng = np.random.default_rng(5)
-        for _ in range(25):
-            env.step(np.sign(rng.uniform(-1, 1, 4)))
-        ends.append(env.snapshot())
-    for name in ends[0]:
-        np.testing.assert_array_equal(ends[0][name], ends[1][name])
-
-
-def test_pushing_into_the_table_breaks_nothing(env):
-    env.reset(seed=2)
-    rng = np.random.default_rng(2)
-    for step in range(200):
-        if step % 5 == 0:
-            action = np.sign(rng.uniform(-1, 1, 4))
-            action[2] = -1.0 if rng.random() < 0.6 else action[2]
-        env.step(action)
-        assert env.arm.position[2] > 0.010  # the fingertips reach 10 mm below the tool
-    assert np.isfinite(env.arm.data.qpos).all()
-    assert sum(warning.number for warning in env.arm.data.warning) == 0
-
-
 def blue(image):
     image = image.astype(int)
     return (image[..., 2] > 90) & (image[..., 2] > 1.6 * image[..., 0])

@@ -30,7 +30,6 @@ from medal_ros.sim import spaces_of
 from medal_ros.train import STOP_SECONDS, Interruption, alone, resume
 
 AFTER = 60  # steps to the end once the storm is over
-SPEAKERS = ('sim_arm', 'supervisor')  # who says what was executed, and who counts it
 # Small enough that two cores carry it, and everything as often as in hours of an ordinary run.
 CHANGES = {
     'graph.rate': 10,
@@ -72,8 +71,7 @@ def main(options: argparse.Namespace) -> int:
         storm, end = blow(config, folder, monitor, schedule(options.count, options.seed, kinds))
     if not end and not options.stop:
         end = go_on_to_the_end(folder, options.namespace)
-    silenced = sum(hit.fault.node in SPEAKERS for hit in storm.hits)
-    end = end or summary_complaint(folder, not options.stop, silenced)
+    end = end or summary_complaint(folder, ended=not options.stop)
     return report(storm, folder, config, options.count, end)
 
 
@@ -149,20 +147,12 @@ def report(storm: Storm, folder: RunFolder, config: RunConfig, wanted: int, end:
     return 0 if all(check.good for check in found) else 1
 
 
-def summary_complaint(folder: RunFolder, ended: bool, silenced: int = 0) -> str:
-    """Return what is wrong with how a run came to its end, or was stopped; empty: nothing.
-
-    Args:
-        folder: The run's.
-        ended: Whether it should have come to its end.
-        silenced: How often a node that says or counts steps was struck: each time the word of one
-            step may be lost, which then counts as it was decided.
-    """
+def summary_complaint(folder: RunFolder, ended: bool) -> str:
+    """Return what is wrong with how a run came to its end, or was stopped; empty: nothing."""
     if not folder.summary.is_file() or finished(folder) != ended:
         return 'it is not finished' if ended else 'it was not saved'
     summary = json.loads(folder.summary.read_text())
-    lost = summary['steps'] - summary['stored'] - summary['refused']
-    if ended and abs(lost) > silenced:
+    if ended and summary['steps'] != summary['stored'] + summary['refused']:
         return (
             f'{summary["steps"]} steps were counted, {summary["stored"]} stored and '
             f'{summary["refused"]} refused'
