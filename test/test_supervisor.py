@@ -50,18 +50,6 @@ def test_a_snapshot_goes_on_as_the_original_would():
     assert one.course(5) == other.course(5)
 
 
-def test_steps_that_the_store_never_saw_do_not_count_after_a_stop():
-    """The word of one was lost with the arm, and counted as it was decided."""
-    one, other = Run(steps=10), Run(steps=10)
-    one.go(8)
-    counted = one.supervisor.decision.steps
-    other.supervisor.restore(one.supervisor.snapshot(), counted - 1)
-    other.sequence = count(8)
-    assert other.supervisor.decision.steps == counted - 1
-    left = [mode for mode, *_ in other.course(6)].index('done')
-    assert left == [mode for mode, *_ in one.course(6)].index('done') + 1
-
-
 def in_mode(mode: str) -> Run:
     """Return a run that has just entered a mode, in the ordinary way."""
     if mode == 'help':

@@ -291,8 +291,7 @@ class SupervisorNode(Node):
         state = state_of(folder, 'supervisor', moment.sequence if moment else 0)
         self.from_ = moment.sequence if moment else 0
         if state is not None:
-            steps = moment.steps if moment is not None else None
-            self.supervisor.restore(state.values['supervisor'], steps)
+            self.supervisor.restore(state.values['supervisor'])
             self.supervisor.stall.restore(load(state.part('stall')))
             self.steps = {int(n): Taken(*t) for n, t in state.values['taken'].items()}
         elif moment is not None:

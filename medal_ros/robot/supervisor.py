@@ -74,17 +74,10 @@ class Supervisor:
         """Return everything but the stall detector's window, as plain values."""
         return {k: v for k, v in vars(self).items() if k not in ('config', 'stall')}
 
-    def restore(self, snapshot: Mapping[str, Any], steps: int | None = None) -> None:
-        """Go on from a snapshot; what the stall detector had seen is forgotten.
-
-        Args:
-            snapshot: What `snapshot` returned.
-            steps: Policy steps that the store knows of, where it is asked: one whose word was
-                lost, with the arm that said it, was counted here as it was decided.
-        """
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from a snapshot; what the stall detector had seen is forgotten."""
         self.stall.clear()
         vars(self).update(snapshot)
-        self._steps = self._steps if steps is None else steps
 
     def begin_again(self, steps: int, segment: int, interventions: int) -> None:
         """Begin where a run ended without leaving a snapshot: the world was put back meanwhile.
