@@ -24,6 +24,8 @@ class Policy:
     def __init__(self, probe: Probe) -> None:
         self.action = lambda state: [0.1, -0.1, -1.0]
         self.silent = False
+        self.observations: list[Observation] = []  # the first may be heard before all is recorded
+        self.states: list[State] = []
         self.publisher = probe.publisher(Action, 'action', STREAM)
         self.steps = probe.record(Step, 'step', HISTORY)
         self.observations = probe.record(Observation, 'observation', HISTORY, self.act)

@@ -152,8 +152,10 @@ def test_a_person_does_not_wait_for_the_next_tick(graph):
     g = graph({'rate': 1.0})
     person = Person(g.probe)
     g.wait_for('policy', 2)
+    known = len(g.steps)  # before: his first step may be there at once
     pressed = person.press([0.0, 0.5, 1.0])
-    driven = g.wait_for('teleop', 1)[-1]
+    steps = g.wait_for('teleop', 1, known)
+    driven = next(step for step in steps if step.source == 'teleop')
     assert time.monotonic() - pressed < 0.5
     found = lambda: [o for o in g.observations if o.sequence == driven.sequence]  # noqa: E731
     shown = wait_until(found, 5.0, 'the observation of his step')[0]
