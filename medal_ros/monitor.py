@@ -72,6 +72,8 @@ class Monitor:
                 message, kind, lambda m, kind=kind: self._take(kind, m), qos
             )
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._take_health, 50)
+        # Found long before it is needed: after Ctrl-C the robot takes no more steps meanwhile.
+        self._rest = self.node.create_client(Trigger, 'rest')
 
     def spin(self, seconds: float) -> None:
         """Handle what arrives for some time."""
@@ -110,12 +112,11 @@ class Monitor:
             return False, 'the supervisor did not answer'
         return future.result().success, future.result().message
 
-    def trigger(self, service: str) -> bool:
-        """Call a service that needs no words; False if nobody answers, or refuses."""
-        client = self.node.create_client(Trigger, service)
-        if not self.wait_for(client.service_is_ready, DISCOVERY):
+    def rest(self) -> bool:
+        """Ask the supervisor to decide nothing more; False if nobody answers, or refuses."""
+        if not self.wait_for(self._rest.service_is_ready, DISCOVERY):
             return False
-        future = client.call_async(Trigger.Request())
+        future = self._rest.call_async(Trigger.Request())
         return self.wait_for(future.done, DISCOVERY) and future.result().success
 
     def parameter(self, node: str, name: str) -> Any:

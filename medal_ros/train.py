@@ -180,7 +180,7 @@ def come_to_rest(processes: Processes, monitor: Monitor, interrupted: Interrupti
     Ctrl-C, a node that fails, or the deadline ends the waiting: nothing is lost, but the world.
     """
     began, before, told = time.monotonic(), interrupted.times, False
-    if not monitor.trigger('rest'):
+    if not monitor.rest():
         return
     with suppress(ProcessFailed):
         while 'trainer' not in processes.check() and interrupted.times == before:

@@ -27,13 +27,16 @@ class UpdateBudget:
             self.dropped += excess
             self.earned -= excess
 
-    def take(self) -> int:
-        """Return how many critic steps to do now, before one actor step; 0 when none is due."""
-        due = min(int(self.earned + 1e-9), max(math.ceil(self.utd), 1))
-        self.earned -= due
-        return due
+    @property
+    def due(self) -> int:
+        """Return how many critic steps to do now, before one actor step; 0: none."""
+        return min(self.owed, max(math.ceil(self.utd), 1))
+
+    def spend(self, done: int) -> None:
+        """Charge critic steps that were done: until then they are owed."""
+        self.earned -= done
 
     @property
     def owed(self) -> int:
-        """Return critic steps due and not yet taken."""
+        """Return critic steps earned and not yet done."""
         return int(self.earned + 1e-9)

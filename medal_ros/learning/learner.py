@@ -97,10 +97,12 @@ class Learner:
 
     def learn(self, name: str) -> Metrics | None:
         """Take one agent's next earned update; None when none is due."""
-        critic_steps = self.budgets[name].take()
-        if not critic_steps:
+        budget = self.budgets[name]
+        if not (due := budget.due):
             return None
-        return self.agents[name].update(self.replay, self.classifiers[name].reward, critic_steps)
+        metrics = self.agents[name].update(self.replay, self.classifiers[name].reward, due)
+        budget.spend(due)
+        return metrics
 
     @property
     def steps(self) -> int:
@@ -114,7 +116,7 @@ class Learner:
 
     @property
     def owed(self) -> int:
-        """Critic updates due and not yet done."""
+        """Critic updates earned and not yet done."""
         return sum(budget.owed for budget in self.budgets.values())
 
     @property
