@@ -24,6 +24,7 @@ from medal_ros.config import (
     load_config,
     make_config,
     presets,
+    priority_of,
     save_config,
 )
 from medal_ros.exam.plan import Plan
@@ -123,13 +124,14 @@ def world(
         'repeat': config.repeat,
         'rate': config.graph.rate,
         'stale_after': config.graph.stale_after,
+        'priority': priority_of(config.graph),
         'arm_reset_pose': config.arm_reset.pose,
         'publish_truth': privileged,
         **kept,
     }
     sync = {'cameras': list(spaces.cameras), 'height': spaces.height, 'width': spaces.width}
     if config.graph.rate > 0:
-        sync |= {'clocked': True, **kept}
+        sync |= {'clocked': True, 'priority': config.graph.priority, **kept}
     supervisor, c = supervision(config, kept), config.ask_for_help
     if privileged and not (c.workspace_low or c.workspace_high):
         low, high = task_class(config.task).workspace()
@@ -147,6 +149,7 @@ def supervision(config: RunConfig, kept: Mapping[str, Any] | None = None) -> Nod
     """Return the supervisor, whatever the world is."""
     names = {f.name for f in dataclasses.fields(SupervisorConfig)}
     directed = {k: v for k, v in flatten(config).items() if k.split('.')[0] in names}
+    directed['priority'] = priority_of(config.graph)
     return NodeSpec('supervisor', {**directed, **(kept or {})})
 
 

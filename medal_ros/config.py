@@ -100,6 +100,14 @@ class GraphConfig:
         'with a low priority',
         source='ours',
     )
+    priority: int = option(
+        10,
+        'by the clock, the real-time priority of the control loop, where the system allows one; '
+        '0: that of any other program',
+        source='ours',
+        low=0,
+        high=49,
+    )
     device: str = option(
         'auto', 'where networks are trained: auto, cpu, cuda, cuda:1 ...', source='ours'
     )
@@ -108,6 +116,11 @@ class GraphConfig:
 def idles(graph: GraphConfig) -> bool:
     """Return whether learning gives way to every other program of the machine."""
     return graph.rate > 0 and graph.idle
+
+
+def priority_of(graph: GraphConfig) -> int:
+    """Return the real-time priority of the control loop; 0 in lockstep, which has no clock."""
+    return graph.priority if graph.rate > 0 else 0
 
 
 @dataclass(frozen=True)

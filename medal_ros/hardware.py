@@ -33,7 +33,7 @@ from medal_ros.spaces import Spaces
 TOPIC = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*')
 PRESET = 'franka'  # where none is named
 # Parameters of franka_arm that follow from the run.
-OURS = ('action', 'arm_reset_pose', 'rate', 'folder', 'resume')
+OURS = ('action', 'arm_reset_pose', 'rate', 'priority', 'folder', 'resume')
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,13 @@ def world(
         action=spaces.action,
         rate=config.graph.rate,
         arm_reset_pose=config.arm_reset.pose,
+        priority=config.graph.priority,
     )
     check(arm)
     return [
         NodeSpec('franka_arm', {**flatten(arm), **(kept or {})}),
         NodeSpec('teleop_joy', {'action': spaces.action}),
-        camera_sync(spaces, laboratory, kept),
+        camera_sync(spaces, laboratory, {'priority': config.graph.priority, **(kept or {})}),
         supervision(config, kept),
     ]
 
@@ -154,7 +155,7 @@ def camera_sync(
 ) -> NodeSpec:
     """Return camera_sync behind the cameras' drivers.
 
-    `kept` says where it keeps how the run began.
+    `kept` says where it keeps how the run began, and what else it is told.
 
     Raises:
         OptionError: A camera of the task has no topic.

@@ -8,13 +8,11 @@ from types import SimpleNamespace
 import pytest
 import small
 import torch
-from medal_ros.msg import Weights
 
 from medal_ros.learning.classifier import ClassifierTrainer
 from medal_ros.learning.config import HealthConfig, SideConfig
 from medal_ros.learning.health import AgentHealth, classifier_complaint, greatest_value
-from medal_ros.learning.weights import save_tensors
-from medal_ros.nodes.weights import WeightsPublisher, WeightsReader
+from medal_ros.nodes.weights import WeightsPublisher
 from medal_ros.options import build
 
 
@@ -106,36 +104,6 @@ def test_the_last_good_weights_are_announced_again(tmp_path):
     first, again = sent
     assert (again.path, again.checksum) == (first.path, first.checksum)
     assert (again.version, again.sequence, again.steps) == (1, 10, 5)
-
-
-def test_weights_that_cannot_be_used_do_not_stand_in_the_way_of_later_ones(tmp_path):
-    said, module = [], torch.nn.Linear(2, 2)
-    node = SimpleNamespace(
-        get_logger=lambda: SimpleNamespace(error=lambda text, **_: said.append(text))
-    )
-    reader = WeightsReader(node, {'forward': module}, key='sequence')
-
-    def announce(name: str, value: float, sequence: int, spoil: bool = False) -> None:
-        tensors = {k: torch.full_like(v, value) for k, v in module.state_dict().items()}
-        written = save_tensors(tensors, tmp_path / name)
-        if spoil:
-            written.path.write_bytes(written.path.read_bytes()[:-1] + b'x')
-        message = Weights(agent='forward', sequence=sequence, checksum=written.checksum)
-        message.path = str(written.path)
-        reader.take(message)
-
-    def use_the_newest() -> float:
-        reader.load('forward', reader.newest('forward'))
-        return module.bias[0].item()
-
-    announce('good', 1.0, 0)
-    assert use_the_newest() == 1.0 and reader.complaint == ''
-    announce('bad', 2.0, 1 << 40, spoil=True)
-    assert use_the_newest() == 1.0 and reader.refused == 1
-    assert 'its checksum differs' in reader.complaint and len(said) == 1
-    assert use_the_newest() == 1.0 and reader.refused == 1  # it is not read again and again
-    announce('better', 3.0, 10)
-    assert use_the_newest() == 3.0 and reader.complaint == ''
 
 
 def a_time():

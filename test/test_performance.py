@@ -1,5 +1,6 @@
 """Giving way to the control loop."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -32,3 +33,54 @@ def test_priority_is_never_raised():
     code = SHOW.format(level=level - 1, on_clock=False)
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60)
     assert done.stdout.split()[0] == str(level)
+
+
+FIRST = """
+import os, threading
+from medal_ros.nodes.priority import be_first, be_ordinary
+stop = threading.Event()
+here = lambda: (os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))
+said = []
+def before():  # as ROS's threads, which are there before a node knows its parameters
+    stop.wait()
+    said.append(here())
+def after():
+    said.append(here())
+    be_ordinary()
+    said.append(here())
+thread = threading.Thread(target=before)
+thread.start()
+be_first({priority})
+stop.set()
+thread.join()
+thread = threading.Thread(target=after)
+thread.start()
+thread.join()
+print(said)
+"""
+
+
+def right_to_go_first():
+    """Whether this system lets a program of ours go first."""
+    code = 'import os; os.nice(-10); os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))'
+    return subprocess.run([sys.executable, '-c', code], capture_output=True).returncode == 0
+
+
+def first(priority):
+    code = FIRST.format(priority=priority)
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ''
+    return ast.literal_eval(done.stdout)
+
+
+def test_the_control_loop_goes_first_with_all_its_threads():
+    before, after, ordinary = first(10)
+    assert before == after
+    if right_to_go_first():
+        assert before == (os.SCHED_FIFO, -10)
+    assert ordinary == (os.SCHED_OTHER, max(0, os.getpriority(os.PRIO_PROCESS, 0)))
+
+
+def test_in_lockstep_nobody_goes_first():
+    mine = os.SCHED_OTHER, os.getpriority(os.PRIO_PROCESS, 0)
+    assert first(0) == [mine, mine, mine]

@@ -116,6 +116,17 @@ def load_into(module: nn.Module, path: Path, checksum: int | None = None) -> Non
     """Read a module's weights; the module keeps its old ones if they do not fit.
 
     Raises:
+        WeightsError: As `fitting_tensors`.
+    """
+    module.load_state_dict(fitting_tensors(module, path, checksum))
+
+
+def fitting_tensors(
+    module: nn.Module, path: Path, checksum: int | None = None
+) -> dict[str, Tensor]:
+    """Read weights that a module can load.
+
+    Raises:
         WeightsError: The file cannot be used or is of networks of another size.
     """
     tensors, own = load_tensors(path, checksum), module.state_dict()
@@ -125,4 +136,4 @@ def load_into(module: nn.Module, path: Path, checksum: int | None = None) -> Non
         raise WeightsError(f'{path} holds weights of other networks than this configuration has')
     if not all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point()):
         raise WeightsError(f'{path} holds a number that is not finite')
-    module.load_state_dict(tensors)
+    return tensors

@@ -41,8 +41,7 @@ class CameraSync(Node):
     def __init__(self) -> None:
         super().__init__('camera_sync', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, CameraSyncConfig)
-        if c.clocked:
-            be_first()
+        be_first(c.priority)
         cv2.setNumThreads(1)  # small images: a pool of threads costs more than it gains
         count, least = len(c.cameras), (c.height, c.width)
         self.crops = crops(c)

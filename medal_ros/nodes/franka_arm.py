@@ -28,6 +28,7 @@ from medal_ros.nodes.franka_frames import Frames, Seen
 from medal_ros.nodes.franka_gripper import Gripper
 from medal_ros.nodes.franka_joints import Joints
 from medal_ros.nodes.parameters import declare
+from medal_ros.nodes.priority import be_first
 from medal_ros.nodes.qos import HISTORY, LATCHED, NEWEST, STREAM, TELEOP
 from medal_ros.nodes.run import run
 from medal_ros.robot.arm import Execution, Order
@@ -47,6 +48,7 @@ class FrankaArm(Node):
         super().__init__('franka_arm', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, FrankaArmConfig)
         check(c)
+        be_first(c.priority)
         self.control = FrankaControl(c)
         if c.resume:
             self.control.go_on((moment_of(RunFolder(Path(c.folder))) or Moment()).sequence)

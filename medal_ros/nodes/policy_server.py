@@ -1,8 +1,8 @@
 """policy_server: holds both policies and answers each observation with the action of one.
 
 In lockstep the weights used at step t are those of a fixed earlier step, so that a run repeats
-exactly while collecting and learning overlap. On a wall clock it takes the newest. New weights
-are loaded between two actions; inference never waits for the learner beyond that.
+exactly while collecting and learning overlap. On a wall clock it takes the newest that a thread
+has read by then: inference waits neither for the learner nor for a disk.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from rclpy.node import Node
 
-from medal_ros.config import NodeConfig
+from medal_ros.config import NodeConfig, priority_of
 from medal_ros.learning.performance import tune
 from medal_ros.learning.policy import Policy
 from medal_ros.msg import Action, Observation, State, Weights
@@ -32,12 +32,12 @@ class PolicyServer(Node):
     def __init__(self) -> None:
         super().__init__('policy_server', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, NodeConfig)
-        if c.graph.rate > 0:
-            be_first()
+        be_first(priority_of(c.graph))
         tune(1)
         self.sides = {name: getattr(c, name).agent for name in AGENTS}
         self.policies = {name: Policy(self.sides[name], c.spaces).eval() for name in AGENTS}
-        self.weights = WeightsReader(self, self.policies, key='sequence')
+        ahead = c.graph.rate > 0
+        self.weights = WeightsReader(self, self.policies, 'sequence', ahead)
         self.observation: tuple[int, np.ndarray, np.ndarray] | None = None
         self.state: State | None = None
         self.answered: Action | None = None
@@ -150,6 +150,9 @@ class PolicyServer(Node):
 
     def now(self) -> float:
         return self.get_clock().now().nanoseconds * 1e-9
+
+    def close(self) -> None:
+        self.weights.close()
 
     def describe(self) -> tuple[str, dict[str, object]]:
         waiting = 'for weights' if self.waiting_since is not None else self.weights.complaint

@@ -89,6 +89,9 @@ class SimArmConfig:
     publish_truth: bool = option(False, "publish the object's position, which no robot knows")
     faults: bool = option(False, 'obey sim/fault: cameras and clock that go wrong on purpose')
     publish_snapshots: bool = option(False, 'publish the whole world, to replay from it')
+    priority: int = option(
+        0, 'real-time priority, where there is a right to one; 0: of any other', low=0, high=49
+    )
     folder: str = option('', "the run's folder, where the world is kept; empty: nowhere")
     resume: bool = option(False, "go on from what the run's folder holds")
 
@@ -99,8 +102,7 @@ class SimArm(Node):
     def __init__(self) -> None:
         super().__init__('sim_arm', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, SimArmConfig)
-        if c.rate > 0:
-            be_first()
+        be_first(c.priority)
         spaces = spaces_of(c.task, c.pixels)
         steadied = c.gripper_hysteresis > 0 or c.gripper_dwell > 0
         gripper = GripperFilter(c.gripper_hysteresis, c.gripper_dwell) if steadied else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 
 from medal_ros.errors import WeightsError
 from medal_ros.files import write_whole
-from medal_ros.learning.weights import Written, load_into, save_tensors
+from medal_ros.learning.weights import Written, fitting_tensors, load_into, save_tensors
 from medal_ros.msg import Weights
+from medal_ros.nodes.priority import be_ordinary
 from medal_ros.nodes.qos import HISTORY
 
 KNOWN = 10_000  # announcements that may wait to be asked for
@@ -129,6 +131,8 @@ class WeightsReader:
         node: Logs what cannot be loaded.
         modules: The networks of each agent.
         key: The field of the announcement by which weights are asked for.
+        ahead: Whether a thread reads what is announced, so that loading takes no time: for who
+            wants the newest. What is not read yet is not the newest, unless there are none.
 
     Attributes:
         loaded: What is in use.
@@ -136,8 +140,12 @@ class WeightsReader:
         complaint: Why, of the newest of them, until others are loaded; empty: nothing is wrong.
     """
 
-    def __init__(self, node: Node, modules: Mapping[str, nn.Module], key: str) -> None:
+    def __init__(
+        self, node: Node, modules: Mapping[str, nn.Module], key: str, ahead: bool = False
+    ) -> None:
         self.node, self.modules, self.key = node, modules, key
+        self._thread = ThreadPoolExecutor(1, 'weights', be_ordinary) if ahead else None
+        self._read: dict[str, dict[str, Future]] = {agent: {} for agent in modules}  # by path
         self.loaded: dict[str, Weights] = {}
         self.refused, self.complaint = 0, ''
         self._known: dict[str, dict[int, Weights]] = {agent: {} for agent in modules}
@@ -153,6 +161,8 @@ class WeightsReader:
         self._useless.discard((message.agent, key))
         if len(known) > KNOWN:
             del known[next(iter(known))]
+        if self._thread is not None:
+            self._read_ahead(message)
 
     def has(self, agent: str, wanted: int) -> bool:
         """Return whether these weights were announced."""
@@ -160,7 +170,14 @@ class WeightsReader:
 
     def newest(self, agent: str) -> int | None:
         """Return which weights are the newest that may be of use; None while there are none."""
-        return max((k for k in self._known[agent] if (agent, k) not in self._useless), default=None)
+        return max(
+            (
+                key
+                for key, message in self._known[agent].items()
+                if (agent, key) not in self._useless and self._at_hand(message)
+            ),
+            default=None,
+        )
 
     def load(self, agent: str, wanted: int) -> None:
         """Load announced weights; if they cannot be used, say so and keep the old ones."""
@@ -170,7 +187,7 @@ class WeightsReader:
             return
         if loaded is None or loaded.path != message.path:
             try:
-                load_into(self.modules[agent], Path(message.path), message.checksum)
+                self._put_in_place(message)
             except WeightsError as error:
                 self.node.get_logger().error(str(error), throttle_duration_sec=5.0)
                 self._useless.add((agent, wanted))
@@ -181,6 +198,44 @@ class WeightsReader:
         for older in [key for key in known if key < wanted]:
             del known[older]
             self._useless.discard((agent, older))
+
+    def close(self) -> None:
+        """Read nothing more."""
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
+
+    def _read_ahead(self, message: Weights) -> None:
+        """Have the thread read weights, in the place of older ones that still wait for it."""
+        read, loaded = self._read[message.agent], self.loaded.get(message.agent)
+        if message.path in read or (loaded is not None and loaded.path == message.path):
+            return
+        for path in [path for path, reading in read.items() if reading.cancel()]:
+            del read[path]
+        what = self.modules[message.agent], Path(message.path), message.checksum
+        read[message.path] = self._thread.submit(fitting_tensors, *what)
+
+    def _at_hand(self, message: Weights) -> bool:
+        """Return whether to load these weights takes no time, or nothing else can be done."""
+        loaded = self.loaded.get(message.agent)
+        if self._thread is None or loaded is None or loaded.path == message.path:
+            return True
+        reading = self._read[message.agent].get(message.path)
+        return reading is not None and reading.done()
+
+    def _put_in_place(self, message: Weights) -> None:
+        """Load weights, from memory where they were read ahead.
+
+        Raises:
+            WeightsError: They cannot be used.
+        """
+        module, read = self.modules[message.agent], self._read[message.agent]
+        reading = read.pop(message.path, None)
+        if reading is None:
+            load_into(module, Path(message.path), message.checksum)
+            return
+        module.load_state_dict(reading.result(), assign=True)
+        for path in [path for path, older in read.items() if older.done()]:
+            del read[path]
 
 
 def announcement(

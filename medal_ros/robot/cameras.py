@@ -88,6 +88,9 @@ class CameraSyncConfig:
     jump_beyond: float = option(
         1.0, 'seconds by which stamps may leap ahead; they may never go back; 0: any', low=0
     )
+    priority: int = option(
+        0, 'real-time priority, where there is a right to one; 0: of any other', low=0, high=49
+    )
     folder: str = option('', "the run's folder, where the first pictures are kept; empty: nowhere")
     resume: bool = option(False, "compare with the pictures that the run's folder holds")
 

@@ -43,6 +43,9 @@ class FrankaArmConfig(FrankaConfig):
     stale_after: float = option(
         0.2, 'seconds after which a command is too old and the arm holds', low=0.02, high=2
     )
+    priority: int = option(
+        0, 'real-time priority, where there is a right to one; 0: of any other', low=0, high=49
+    )
     folder: str = option('', "the run's folder, which says where it ended; empty: there is none")
     resume: bool = option(False, "count on behind what the run's folder holds")
     safety: SafetyConfig = group(SafetyConfig)
