@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from builtin_interfaces.msg import Time
 from machine import machine
-from medal_ros.msg import Action, Observation, Step, Stored, Weights
+from medal_ros.msg import Action, Observation, Step, Weights
 
 from medal_ros import bringup
 from medal_ros.bench.practice import Practice
@@ -53,14 +53,12 @@ class Record:
         published: When camera_sync published it.
         acted: When policy_server published its first answer.
         sources: Who made each step.
-        stored: When it was heard that so many steps are stored.
     """
 
     images: dict[int, float] = field(default_factory=dict)
     published: dict[int, float] = field(default_factory=dict)
     acted: dict[int, float] = field(default_factory=dict)
     sources: dict[int, str] = field(default_factory=dict)
-    stored: dict[int, float] = field(default_factory=dict)
 
     def listen(self, monitor: Monitor) -> None:
         """Take what arrives at a monitor's node from now on."""
@@ -68,7 +66,6 @@ class Record:
         node.create_subscription(Observation, 'observation', self.on_observation, STREAM)
         node.create_subscription(Action, 'action', self.on_action, STREAM)
         node.create_subscription(Step, 'step', self.on_step, STREAM)
-        node.create_subscription(Stored, 'stored', self.on_stored, HISTORY)
 
     def on_observation(self, message: Observation) -> None:
         self.images.setdefault(message.sequence, seconds(message.header.stamp))
@@ -79,9 +76,6 @@ class Record:
 
     def on_step(self, message: Step) -> None:
         self.sources[message.sequence] = message.source
-
-    def on_stored(self, message: Stored) -> None:
-        self.stored.setdefault(message.forward + message.backward, time.monotonic())
 
     def report(self, rate: float) -> str:
         """Return the figures of all answered observations as lines."""
@@ -104,15 +98,11 @@ class Record:
         lines.append(f'  steps held for want of an action: {held} of {steps}')
         ticks = np.diff([self.images[n] for n in sorted(self.images)])
         lines.append(f'  ticks missed: {missed(ticks, rate)} of {len(ticks)}')
-        if len(self.stored) > 1:
-            counts, times = zip(*sorted(self.stored.items()), strict=True)
-            hertz = (counts[-1] - counts[0]) / (times[-1] - times[0])
-            lines.append(f'  transitions stored: {hertz:.2f} Hz')
         return '\n'.join(lines)
 
     def clear(self) -> None:
         """Forget everything so far."""
-        for stamps in (self.images, self.published, self.acted, self.sources, self.stored):
+        for stamps in (self.images, self.published, self.acted, self.sources):
             stamps.clear()
 
 
@@ -184,9 +174,11 @@ def measure(
             if not monitor.wait_for(ready, READY_SECONDS):
                 raise SystemExit(f'{title}: no action within {READY_SECONDS:.0f} s')
             timer = BareTimer(rate)
+            monitor.spin(1.0)  # what came while that was started
             record.clear()
-            updates = monitor.newest['learner'].updates if learning else 0
+            before, began = monitor.newest.get('learner'), time.monotonic()
             monitor.spin(duration)
+            passed = time.monotonic() - began
             processes.check()
             beside = timer.report()
         finally:
@@ -194,7 +186,9 @@ def measure(
         del kept
     learned = ''
     if learning:
-        learned = f', {(monitor.newest["learner"].updates - updates) / duration:.2f} updates/s'
+        now = monitor.newest['learner']
+        updates, stored = now.updates - before.updates, now.stored - before.stored
+        learned = f', {updates / passed:.2f} updates/s, {stored / passed:.2f} transitions stored/s'
     print(f'{title}: {duration:g} s{learned}, {len(record.acted)} actions', flush=True)
     print(f'{record.report(rate)}\n{beside}', flush=True)
 
