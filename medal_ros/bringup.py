@@ -24,7 +24,6 @@ from medal_ros.config import (
     load_config,
     make_config,
     presets,
-    priority_of,
     save_config,
 )
 from medal_ros.exam.plan import Plan
@@ -36,6 +35,7 @@ from medal_ros.network import MEANING, NETWORKS
 from medal_ros.options import OptionError, flatten, nest, parse_assignment
 from medal_ros.robot.supervisor import SupervisorConfig
 from medal_ros.run_folder import RunFolder
+from medal_ros.scheduling import check_cores
 from medal_ros.sim import make, spaces_of, task_class
 from medal_ros.sim.demonstrations import record
 from medal_ros.sim.task import TaskEnv
@@ -124,14 +124,14 @@ def world(
         'repeat': config.repeat,
         'rate': config.graph.rate,
         'stale_after': config.graph.stale_after,
-        'priority': priority_of(config.graph),
         'arm_reset_pose': config.arm_reset.pose,
         'publish_truth': privileged,
+        **loop(config),
         **kept,
     }
     sync = {'cameras': list(spaces.cameras), 'height': spaces.height, 'width': spaces.width}
     if config.graph.rate > 0:
-        sync |= {'clocked': True, 'priority': config.graph.priority, **kept}
+        sync |= {'clocked': True, **loop(config), **kept}
     supervisor, c = supervision(config, kept), config.ask_for_help
     if privileged and not (c.workspace_low or c.workspace_high):
         low, high = task_class(config.task).workspace()
@@ -149,8 +149,13 @@ def supervision(config: RunConfig, kept: Mapping[str, Any] | None = None) -> Nod
     """Return the supervisor, whatever the world is."""
     names = {f.name for f in dataclasses.fields(SupervisorConfig)}
     directed = {k: v for k, v in flatten(config).items() if k.split('.')[0] in names}
-    directed['priority'] = priority_of(config.graph)
-    return NodeSpec('supervisor', {**directed, **(kept or {})})
+    clocked = {'clocked': config.graph.rate > 0, **loop(config)}
+    return NodeSpec('supervisor', {**directed, **clocked, **(kept or {})})
+
+
+def loop(config: RunConfig) -> dict[str, Any]:
+    """Return what every node of the control loop is told: which priority to take, by the clock."""
+    return flatten(config.graph.loop, 'loop.')
 
 
 def keeping(folder: RunFolder, resume: bool) -> dict[str, Any]:
@@ -256,6 +261,8 @@ def prepare(config: RunConfig, runs: Path, name: str, say: Any = print) -> RunFo
     if folder.path.exists():
         raise OptionError(f'there is already a run {folder.path}: choose another name')
     choose_device(config.graph.device)
+    check_cores('graph.loop.cores', config.graph.loop.cores)
+    check_cores('graph.learning_cores', config.graph.learning_cores)
     for agent in AGENTS:
         if getattr(config, agent).agent.encoder.form == 'vae':
             raise OptionError(

@@ -15,6 +15,7 @@ from medal_ros.learning.config import HealthConfig, SideConfig
 from medal_ros.options import OptionError, build, flatten, group, nest, option, unnest
 from medal_ros.resources import share
 from medal_ros.robot.supervisor import SupervisorConfig
+from medal_ros.scheduling import LoopConfig
 from medal_ros.spaces import AGENTS, Spaces
 
 SHARED = ('agent', 'classifier', 'novelty')
@@ -100,27 +101,18 @@ class GraphConfig:
         'with a low priority',
         source='ours',
     )
-    priority: int = option(
-        10,
-        'by the clock, the real-time priority of the control loop, where the system allows one; '
-        '0: that of any other program',
-        source='ours',
-        low=0,
-        high=49,
+    learning_cores: tuple[int, ...] = option(
+        (), 'processors on which is learned; empty: all', source='ours', low=0
     )
     device: str = option(
         'auto', 'where networks are trained: auto, cpu, cuda, cuda:1 ...', source='ours'
     )
+    loop: LoopConfig = group(LoopConfig)
 
 
 def idles(graph: GraphConfig) -> bool:
     """Return whether learning gives way to every other program of the machine."""
     return graph.rate > 0 and graph.idle
-
-
-def priority_of(graph: GraphConfig) -> int:
-    """Return the real-time priority of the control loop; 0 in lockstep, which has no clock."""
-    return graph.priority if graph.rate > 0 else 0
 
 
 @dataclass(frozen=True)

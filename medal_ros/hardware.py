@@ -18,7 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medal_ros.bringup import NodeSpec, examined, examiner, keeping, learning, supervision
+from medal_ros.bringup import (
+    NodeSpec,
+    examined,
+    examiner,
+    keeping,
+    learning,
+    loop,
+    supervision,
+)
 from medal_ros.config import RunConfig, read_yaml
 from medal_ros.exam.plan import Plan
 from medal_ros.options import OptionError, build, flatten, option
@@ -33,7 +41,7 @@ from medal_ros.spaces import Spaces
 TOPIC = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*')
 PRESET = 'franka'  # where none is named
 # Parameters of franka_arm that follow from the run.
-OURS = ('action', 'arm_reset_pose', 'rate', 'priority', 'folder', 'resume')
+OURS = ('action', 'arm_reset_pose', 'rate', 'loop.priority', 'loop.cores', 'folder', 'resume')
 
 
 @dataclass(frozen=True)
@@ -139,13 +147,13 @@ def world(
         action=spaces.action,
         rate=config.graph.rate,
         arm_reset_pose=config.arm_reset.pose,
-        priority=config.graph.priority,
+        loop=config.graph.loop,
     )
     check(arm)
     return [
         NodeSpec('franka_arm', {**flatten(arm), **(kept or {})}),
         NodeSpec('teleop_joy', {'action': spaces.action}),
-        camera_sync(spaces, laboratory, {'priority': config.graph.priority, **(kept or {})}),
+        camera_sync(spaces, laboratory, {**loop(config), **(kept or {})}),
         supervision(config, kept),
     ]
 

@@ -26,7 +26,7 @@ from launch_ros.substitutions import FindPackageShare
 from medal_ros.hardware import DriversConfig, Laboratory
 from medal_ros.launching import need, truth
 from medal_ros.launching_rviz import rviz, xacro
-from medal_ros.network import PROFILES, loopback
+from medal_ros.network import NETWORKS, PROFILES, profile
 from medal_ros.resources import share
 
 ROBOT = 'fr3'  # the one arm for which all names here and in config/franka are
@@ -211,9 +211,9 @@ def camera_drivers(d: DriversConfig) -> list[Action]:
 def image_transport() -> list[Action]:
     """Return what gives Fast DDS room for whole images, unless its profiles are chosen already."""
     chosen = os.environ.get(PROFILES)
-    if chosen not in (None, loopback()):
+    if chosen not in (None, *map(profile, NETWORKS)):
         return []
-    name = 'cameras.xml' if chosen else 'cameras_subnet.xml'
+    name = 'cameras.xml' if chosen == profile('machine') else 'cameras_subnet.xml'
     return [SetEnvironmentVariable(PROFILES, str(share('config', 'fastdds', name)))]
 
 

@@ -3,7 +3,7 @@
 `ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST` alone does not keep others out: it only stops this machine
 from looking for them. Fast DDS still listens on every interface, and whoever names this machine in
 `ROS_STATIC_PEERS` is let in. `config/fastdds/this_machine.xml` has it listen on the loopback
-interface only.
+interface only. `subnet.xml` leaves that as it is; with either a newcomer holds up nobody for long.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from collections.abc import Mapping
 
 from medal_ros.resources import share
 
-NETWORKS = ('machine', 'subnet')
+PROFILE = {'machine': 'this_machine.xml', 'subnet': 'subnet.xml'}  # of Fast DDS
+NETWORKS = tuple(PROFILE)
 MEANING = 'who may speak to the graph: machine, programs of this one alone; subnet, everybody near'
 
 RANGE, PEERS = 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_STATIC_PEERS'
@@ -32,9 +33,10 @@ def choose(network: str) -> None:
         network: One of `NETWORKS`.
     """
     os.environ.pop(DEPRECATED, None)
+    if os.environ.get(PROFILES) in map(profile, NETWORKS):
+        del os.environ[PROFILES]  # an earlier choice of ours
     if network == 'subnet':
-        if os.environ.get(PROFILES) == loopback():
-            del os.environ[PROFILES]
+        os.environ.setdefault(PROFILES, profile('subnet'))
         os.environ[RANGE] = 'SUBNET'
         return
     ignored = [name for name in (PEERS, 'ROS_DISCOVERY_SERVER') if os.environ.pop(name, '')]
@@ -61,9 +63,9 @@ def closed(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what keeps a process on this machine; nothing where it was opened."""
     if environment.get(RANGE, 'LOCALHOST') != 'LOCALHOST':
         return {}
-    return {RANGE: 'LOCALHOST', PROFILES: environment.get(PROFILES) or loopback()}
+    return {RANGE: 'LOCALHOST', PROFILES: environment.get(PROFILES) or profile('machine')}
 
 
-def loopback() -> str:
-    """Return the profile with which Fast DDS listens on the loopback interface only."""
-    return str(share('config', 'fastdds', 'this_machine.xml'))
+def profile(network: str) -> str:
+    """Return the file with which Fast DDS listens as one of `NETWORKS` says."""
+    return str(share('config', 'fastdds', PROFILE[network]))

@@ -11,7 +11,7 @@ import pytest
 
 from medal_ros import network
 from medal_ros.cli import parser
-from medal_ros.network import DEPRECATED, PEERS, PROFILES, RANGE, choose, loopback
+from medal_ros.network import DEPRECATED, PEERS, PROFILES, RANGE, choose, profile
 from medal_ros.processes import environment
 
 ROOT = Path(__file__).parent.parent
@@ -61,7 +61,7 @@ def test_a_node_listens_on_the_loopback_interface_only_until_it_is_opened():
 def test_variables_do_not_open_the_graph_and_that_is_said(capsys):
     os.environ.update({RANGE: 'SUBNET', PEERS: '10.0.0.7', DEPRECATED: '1'})
     choose('machine')
-    assert os.environ[RANGE] == 'LOCALHOST' and os.environ[PROFILES] == loopback()
+    assert os.environ[RANGE] == 'LOCALHOST' and os.environ[PROFILES] == profile('machine')
     assert PEERS not in os.environ and DEPRECATED not in os.environ
     assert capsys.readouterr().err == (
         f'medal: {PEERS}, {RANGE} would let other machines in and is left out: '
@@ -75,7 +75,7 @@ def test_opened_the_variables_say_who_and_profiles_of_a_person_are_kept():
     os.environ[PEERS] = '10.0.0.7'
     choose('subnet')
     assert (os.environ[RANGE], os.environ[PEERS]) == ('SUBNET', '10.0.0.7')
-    assert PROFILES not in environment()
+    assert environment()[PROFILES] == profile('subnet')
     os.environ[PROFILES] = 'mine.xml'
     for name in network.NETWORKS:
         choose(name)
@@ -92,6 +92,11 @@ def test_every_command_that_joins_the_graph_has_the_argument(words, capsys):
     with pytest.raises(SystemExit):
         parser().parse_args([*words.split(), '--network', 'world'])
     assert "invalid choice: 'world'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'config' / 'fastdds').iterdir()), ids=str)
+def test_with_any_profile_a_newcomer_holds_up_nobody_for_three_ticks(path):
+    assert path.read_text().count('<healthy_check_timeout_ms>150<') == 1
 
 
 @pytest.mark.parametrize('name', ['this_machine.xml', 'cameras.xml'])

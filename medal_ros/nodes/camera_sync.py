@@ -25,12 +25,12 @@ from medal_ros.nodes.camera_watch import CameraWatch
 from medal_ros.nodes.diagnostics import Diagnostics, Wrong
 from medal_ros.nodes.images import image_from_array
 from medal_ros.nodes.parameters import declare
-from medal_ros.nodes.priority import be_first
 from medal_ros.nodes.qos import HISTORY, RAW, STREAM
 from medal_ros.nodes.run import run
 from medal_ros.robot.cameras import CameraSyncConfig, ImageFormat, crops, cut, sizes
 from medal_ros.robot.pairing import Pair, Pairing
 from medal_ros.robot.stamps import SECOND, StampClock, Standstill
+from medal_ros.scheduling import be_first
 
 MATCHED_SHARE = 0.5  # of the slowest camera's images; below it the cameras are not synchronised
 
@@ -41,7 +41,8 @@ class CameraSync(Node):
     def __init__(self) -> None:
         super().__init__('camera_sync', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, CameraSyncConfig)
-        be_first(c.priority)
+        if c.clocked:
+            be_first(c.loop)
         cv2.setNumThreads(1)  # small images: a pool of threads costs more than it gains
         count, least = len(c.cameras), (c.height, c.width)
         self.crops = crops(c)

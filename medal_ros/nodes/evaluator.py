@@ -27,7 +27,7 @@ from medal_ros.evaluation import (
     saved_steps,
     starts,
 )
-from medal_ros.learning.performance import be_nice, tune
+from medal_ros.learning.performance import tune
 from medal_ros.learning.states import States
 from medal_ros.learning_curve import draw_learning_curve
 from medal_ros.msg import Evaluation as EvaluationMessage
@@ -39,6 +39,7 @@ from medal_ros.nodes.run import run
 from medal_ros.nodes.worker import Worker
 from medal_ros.report import Point, RunRecord, write_summary
 from medal_ros.run_folder import RunFolder
+from medal_ros.scheduling import be_nice
 from medal_ros.sim.evaluate import rollout
 from medal_ros.spaces import AGENTS
 from medal_ros.statistics import Evaluation
@@ -112,7 +113,8 @@ class Evaluator(Node):
 
     def follow_practice(self) -> None:
         """Measure checkpoints as they come; in between, train the baseline."""
-        be_nice(19, on_clock=idles(self.config.graph))  # this thread alone
+        graph = self.config.graph
+        be_nice(19, idles(graph), graph.learning_cores)  # this thread alone
         while not self.worker.stopping and not (self.measured_last() and self.baseline.done):
             try:
                 message = self.checkpoints.get(self.baseline.done, 0.2)

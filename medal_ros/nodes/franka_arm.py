@@ -28,7 +28,6 @@ from medal_ros.nodes.franka_frames import Frames, Seen
 from medal_ros.nodes.franka_gripper import Gripper
 from medal_ros.nodes.franka_joints import Joints
 from medal_ros.nodes.parameters import declare
-from medal_ros.nodes.priority import be_first
 from medal_ros.nodes.qos import HISTORY, LATCHED, NEWEST, STREAM, TELEOP
 from medal_ros.nodes.run import run
 from medal_ros.robot.arm import Execution, Order
@@ -37,6 +36,7 @@ from medal_ros.robot.franka_control import FrankaArmConfig, FrankaControl, Measu
 from medal_ros.robot.franka_guard import MODES, WAITING
 from medal_ros.robot.franka_pose import pointing_down
 from medal_ros.run_folder import RunFolder
+from medal_ros.scheduling import be_first
 
 COMPLAIN = 5.0  # seconds between two sentences about the same thing
 
@@ -48,7 +48,7 @@ class FrankaArm(Node):
         super().__init__('franka_arm', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, FrankaArmConfig)
         check(c)
-        be_first(c.priority)
+        be_first(c.loop)
         self.control = FrankaControl(c)
         if c.resume:
             self.control.go_on((moment_of(RunFolder(Path(c.folder))) or Moment()).sequence)

@@ -10,17 +10,17 @@ from __future__ import annotations
 import numpy as np
 from rclpy.node import Node
 
-from medal_ros.config import NodeConfig, priority_of
+from medal_ros.config import NodeConfig
 from medal_ros.learning.performance import tune
 from medal_ros.learning.policy import Policy
 from medal_ros.msg import Action, Observation, State, Weights
 from medal_ros.nodes.diagnostics import Diagnostics
 from medal_ros.nodes.messages import frame_of
 from medal_ros.nodes.parameters import declare
-from medal_ros.nodes.priority import be_first
 from medal_ros.nodes.qos import HISTORY, STREAM
 from medal_ros.nodes.run import run
 from medal_ros.nodes.weights import WeightsReader
+from medal_ros.scheduling import be_first
 from medal_ros.spaces import AGENTS
 
 PATIENCE = 60.0  # seconds to wait for the weights of the right step before taking the newest
@@ -32,7 +32,8 @@ class PolicyServer(Node):
     def __init__(self) -> None:
         super().__init__('policy_server', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, NodeConfig)
-        be_first(priority_of(c.graph))
+        if c.graph.rate > 0:
+            be_first(c.graph.loop)
         tune(1)
         self.sides = {name: getattr(c, name).agent for name in AGENTS}
         self.policies = {name: Policy(self.sides[name], c.spaces).eval() for name in AGENTS}

@@ -23,7 +23,7 @@ from medal_ros.learning.demonstrations import load_demonstrations
 from medal_ros.learning.device import choose_device
 from medal_ros.learning.health import classifier_complaint
 from medal_ros.learning.learner_state import restore_reward, reward_state
-from medal_ros.learning.performance import be_nice, tune
+from medal_ros.learning.performance import tune
 from medal_ros.learning.recovery import open_reader
 from medal_ros.learning.replay import Counts, Replay
 from medal_ros.learning.states import States
@@ -37,6 +37,7 @@ from medal_ros.nodes.run import run, say
 from medal_ros.nodes.weights import WeightsPublisher
 from medal_ros.nodes.worker import Worker
 from medal_ros.run_folder import RunFolder
+from medal_ros.scheduling import be_nice
 from medal_ros.spaces import AGENTS
 
 LIVE_PERIOD = 0.1  # seconds between two live rewards at most
@@ -101,7 +102,8 @@ class RewardNode(Node):
     # -- the worker thread ---------------------------------------------------------------------
 
     def serve(self) -> None:
-        be_nice(5, on_clock=idles(self.config.graph))  # this thread alone
+        graph = self.config.graph
+        be_nice(5, idles(graph), graph.learning_cores)  # this thread alone
         if self.config.resume:
             self.go_on()
         for name in AGENTS:

@@ -39,16 +39,16 @@ from medal_ros.bounded import plain
 from medal_ros.msg import Action, State, Step, Teleop
 from medal_ros.nodes.diagnostics import Diagnostics
 from medal_ros.nodes.parameters import declare
-from medal_ros.nodes.priority import be_first
 from medal_ros.nodes.qos import HISTORY, LATCHED, STREAM, TELEOP
 from medal_ros.nodes.run import run
 from medal_ros.nodes.sim_view import FAULTS, SimView
 from medal_ros.nodes.worker import Worker
 from medal_ros.nodes.world_keeper import WorldKeeper
-from medal_ros.options import option
+from medal_ros.options import group, option
 from medal_ros.robot.arm import Arm, Execution, Order
 from medal_ros.robot.gripper import GripperFilter
 from medal_ros.run_folder import RunFolder
+from medal_ros.scheduling import LoopConfig, be_first
 from medal_ros.sim import TASKS, make, spaces_of, task_class
 from medal_ros.spaces import AGENTS
 from medal_ros.srv import Start
@@ -89,11 +89,9 @@ class SimArmConfig:
     publish_truth: bool = option(False, "publish the object's position, which no robot knows")
     faults: bool = option(False, 'obey sim/fault: cameras and clock that go wrong on purpose')
     publish_snapshots: bool = option(False, 'publish the whole world, to replay from it')
-    priority: int = option(
-        0, 'real-time priority, where there is a right to one; 0: of any other', low=0, high=49
-    )
     folder: str = option('', "the run's folder, where the world is kept; empty: nowhere")
     resume: bool = option(False, "go on from what the run's folder holds")
+    loop: LoopConfig = group(LoopConfig)
 
 
 class SimArm(Node):
@@ -102,7 +100,8 @@ class SimArm(Node):
     def __init__(self) -> None:
         super().__init__('sim_arm', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, SimArmConfig)
-        be_first(c.priority)
+        if c.rate > 0:
+            be_first(c.loop)
         spaces = spaces_of(c.task, c.pixels)
         steadied = c.gripper_hysteresis > 0 or c.gripper_dwell > 0
         gripper = GripperFilter(c.gripper_hysteresis, c.gripper_dwell) if steadied else None

@@ -23,12 +23,12 @@ from medal_ros.msg import Observation, State, Step, Teleop
 from medal_ros.nodes.diagnostics import Diagnostics
 from medal_ros.nodes.images import array_from_image
 from medal_ros.nodes.parameters import declare
-from medal_ros.nodes.priority import be_first
 from medal_ros.nodes.qos import HISTORY, LATCHED, STREAM, TELEOP
 from medal_ros.nodes.run import run, say
-from medal_ros.options import option
+from medal_ros.options import group, option
 from medal_ros.robot.supervisor import Answer, Decision, Supervisor, SupervisorConfig, Taken
 from medal_ros.run_folder import RunFolder
+from medal_ros.scheduling import LoopConfig, be_first
 from medal_ros.srv import Label, SwitchPolicy
 
 KEPT = 16  # truths, and steps behind the newest observation, that are kept
@@ -44,11 +44,10 @@ SILENT = 1.0  # seconds without a word, at 50 Hz, after which the teleoperation 
 class SupervisorNodeConfig(SupervisorConfig):
     """Parameters of supervisor: how practice is organised, and where its state is kept."""
 
-    priority: int = option(
-        0, 'real-time priority, where there is a right to one; 0: of any other', low=0, high=49
-    )
+    clocked: bool = option(False, 'whether the arm goes by the clock')
     folder: str = option('', "the run's folder, where the state is kept; empty: nowhere")
     resume: bool = option(False, "go on from what the run's folder holds")
+    loop: LoopConfig = group(LoopConfig)
 
 
 Response = SetBool.Response | Trigger.Response | SwitchPolicy.Response | Label.Response
@@ -60,7 +59,8 @@ class SupervisorNode(Node):
     def __init__(self) -> None:
         super().__init__('supervisor', automatically_declare_parameters_from_overrides=True)
         self.config = c = declare(self, SupervisorNodeConfig)
-        be_first(c.priority)
+        if c.clocked:
+            be_first(c.loop)
         self.supervisor = Supervisor(c)
         self.steps: dict[int, Taken] = {}
         self.truths: dict[tuple[int, int], np.ndarray] = {}

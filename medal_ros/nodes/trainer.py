@@ -28,7 +28,7 @@ from medal_ros.learning.demonstrations import load_demonstrations
 from medal_ros.learning.device import choose_device
 from medal_ros.learning.health import AgentHealth
 from medal_ros.learning.learner import Learner
-from medal_ros.learning.performance import be_nice, tune
+from medal_ros.learning.performance import tune
 from medal_ros.learning.recovery import open_store
 from medal_ros.msg import Label, Observation, State, Step, Stored, Weights
 from medal_ros.msg import Learner as LearnerStatus
@@ -42,6 +42,7 @@ from medal_ros.nodes.weights import WeightsPublisher, WeightsReader
 from medal_ros.nodes.worker import Worker
 from medal_ros.robot.supervision import MODES
 from medal_ros.run_folder import RunFolder
+from medal_ros.scheduling import be_nice
 from medal_ros.spaces import AGENTS
 
 PATIENCE = 60.0  # seconds to wait for a classifier before going on with the one at hand
@@ -113,7 +114,8 @@ class Trainer(Node):
     # -- the worker thread ---------------------------------------------------------------------
 
     def practise(self) -> None:
-        be_nice(10, on_clock=idles(self.config.graph))  # this thread alone
+        graph = self.config.graph
+        be_nice(10, idles(graph), graph.learning_cores)  # this thread alone
         if not self.checkpoints.warm:
             for name, metrics in self.learner.warm_up(self.check).items():
                 self.log(name, metrics)

@@ -17,8 +17,8 @@ from medal_ros.errors import WeightsError
 from medal_ros.files import write_whole
 from medal_ros.learning.weights import Written, fitting_tensors, load_into, save_tensors
 from medal_ros.msg import Weights
-from medal_ros.nodes.priority import be_ordinary
 from medal_ros.nodes.qos import HISTORY
+from medal_ros.scheduling import be_ordinary
 
 KNOWN = 10_000  # announcements that may wait to be asked for
 

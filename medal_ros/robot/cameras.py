@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medal_ros.options import OptionError, option
+from medal_ros.options import OptionError, group, option
+from medal_ros.scheduling import LoopConfig
 
 ENCODINGS = {'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1}  # bytes of a pixel
 
@@ -88,11 +89,9 @@ class CameraSyncConfig:
     jump_beyond: float = option(
         1.0, 'seconds by which stamps may leap ahead; they may never go back; 0: any', low=0
     )
-    priority: int = option(
-        0, 'real-time priority, where there is a right to one; 0: of any other', low=0, high=49
-    )
     folder: str = option('', "the run's folder, where the first pictures are kept; empty: nowhere")
     resume: bool = option(False, "compare with the pictures that the run's folder holds")
+    loop: LoopConfig = group(LoopConfig)
 
     def __post_init__(self) -> None:
         if self.slop == 0 and self.stamps != 'header':

@@ -21,6 +21,7 @@ from medal_ros.robot.interpolation import TargetStream
 from medal_ros.robot.mux import Command, CommandMux
 from medal_ros.robot.pose import Pose
 from medal_ros.robot.safety import Refused, SafetyBox, SafetyConfig
+from medal_ros.scheduling import LoopConfig
 
 SCRIPT_SPEED = 0.1  # of a scripted motion, metres per second
 NEAR = 0.005  # metres that are not worth a motion
@@ -43,12 +44,10 @@ class FrankaArmConfig(FrankaConfig):
     stale_after: float = option(
         0.2, 'seconds after which a command is too old and the arm holds', low=0.02, high=2
     )
-    priority: int = option(
-        0, 'real-time priority, where there is a right to one; 0: of any other', low=0, high=49
-    )
     folder: str = option('', "the run's folder, which says where it ended; empty: there is none")
     resume: bool = option(False, "count on behind what the run's folder holds")
     safety: SafetyConfig = group(SafetyConfig)
+    loop: LoopConfig = group(LoopConfig)
 
 
 @dataclass(frozen=True)

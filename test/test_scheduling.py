@@ -1,4 +1,4 @@
-"""Giving way to the control loop."""
+"""The control loop goes first, and what learns gives way."""
 
 import ast
 import os
@@ -7,9 +7,14 @@ import sys
 
 import pytest
 
+from medal_ros.bringup import prepare
+from medal_ros.config import make_config
+from medal_ros.options import OptionError
+from medal_ros.scheduling import LoopConfig, be_first
+
 SHOW = """
 import os, threading
-from medal_ros.learning.performance import be_nice
+from medal_ros.scheduling import be_nice
 be_nice({level}, {on_clock})
 show = lambda: print(os.nice(0), os.sched_getscheduler(0))
 thread = threading.Thread(target=show)
@@ -37,7 +42,7 @@ def test_priority_is_never_raised():
 
 FIRST = """
 import os, threading
-from medal_ros.nodes.priority import be_first, be_ordinary
+from medal_ros.scheduling import LoopConfig, be_first, be_ordinary
 stop = threading.Event()
 here = lambda: (os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))
 said = []
@@ -50,7 +55,7 @@ def after():
     said.append(here())
 thread = threading.Thread(target=before)
 thread.start()
-be_first({priority})
+be_first(LoopConfig({priority}))
 stop.set()
 thread.join()
 thread = threading.Thread(target=after)
@@ -84,3 +89,25 @@ def test_the_control_loop_goes_first_with_all_its_threads():
 def test_in_lockstep_nobody_goes_first():
     mine = os.SCHED_OTHER, os.getpriority(os.PRIO_PROCESS, 0)
     assert first(0) == [mine, mine, mine]
+
+
+def test_the_control_loop_keeps_to_its_cores_and_the_learner_to_its_own():
+    core = max(os.sched_getaffinity(0))
+    for call in (f'be_first(LoopConfig(0, ({core},)))', f'be_nice(0, cores=({core},))'):
+        code = (
+            f'import os; from medal_ros.scheduling import *; {call}; print(os.sched_getaffinity(0))'
+        )
+        done = subprocess.run(
+            [sys.executable, '-c', code], capture_output=True, text=True, timeout=60
+        )
+        assert done.stdout.strip() == f'{{{core}}}', done.stderr
+
+
+def test_cores_that_are_not_there_are_refused_before_anything_is_started(tmp_path):
+    with pytest.raises(OptionError, match=r'loop\.cores: there is no processor 9999 for us here'):
+        be_first(LoopConfig(10, (9999,)))
+    for key in ('graph.loop.cores', 'graph.learning_cores'):
+        config = make_config('quickstart', {key: [0, 9999]})
+        with pytest.raises(OptionError, match=f'{key}: there is no processor 9999 for us here'):
+            prepare(config, tmp_path, 'run')
+    assert list(tmp_path.iterdir()) == []
