@@ -18,13 +18,13 @@ class LoopConfig:
 
     priority: int = option(
         10,
-        'real-time priority (SCHED_FIFO), where the system allows one; 0: like any other program',
+        'real-time priority (SCHED_FIFO) of the control loop, where the system allows one; 0: none',
         source='ours',
         low=0,
         high=49,
     )
     cores: tuple[int, ...] = option(
-        (), 'processors that they may use; empty: all', source='ours', low=0
+        (), 'processors of the control loop; empty: all', source='ours', low=0
     )
 
 

@@ -105,6 +105,15 @@ def test_a_lost_observation_costs_two_steps_and_one_frame(late):
     assert joiner.replay.counts.frames == 2
 
 
+@pytest.mark.parametrize('heard', [True, False])
+def test_the_last_step_of_an_arm_that_ended_is_not_counted(heard):
+    """Whether it was heard of is a matter of luck; the supervisor does not count it either."""
+    last = [step(1)] if heard else []
+    joiner, _ = join(0, step(0), 1, *last, step(2, 'restart', ''), 3, step(3), 4)
+    assert stored(joiner) == [('forward', 0, 0, 1), ('forward', 3, 3, 4)]
+    assert joiner.refused == 0
+
+
 def test_a_lost_step_is_a_gap():
     joiner, resolved = join(0, step(0), 1, 2, step(2), 3)
     assert stored(joiner) == [('forward', 0, 0, 1), ('forward', 2, 2, 3)]

@@ -62,6 +62,7 @@ class StepJoiner:
         self._doubtful: set[int] = set()  # sequences with two different steps
         self._newest_observation = self._newest_step = -1
         self._tail = -1  # sequence of the last frame in replay
+        self._refused_last = -1  # sequence of the policy step that was refused last
 
     def snapshot(self) -> dict[str, Any]:
         """Return, as plain values, where it is; what has arrived and is not settled is left out."""
@@ -125,6 +126,9 @@ class StepJoiner:
                 agent = step.agent
             else:
                 self.refused += 1
+                self._refused_last = n
+        elif step is not None and step.source == 'restart' and self._refused_last == n - 1:
+            self.refused -= 1  # the supervisor does not count it: nobody knows who heard of it
         driven = self._driven(step, before, after, usable)
         self._doubtful.discard(n)
         self.next = n + 1

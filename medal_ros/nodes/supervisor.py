@@ -167,9 +167,15 @@ class SupervisorNode(Node):
         self.publish(self.supervisor.observe(message.sequence, image, proprio, truth, taken))
 
     def take_missed(self, first: int, end: int) -> None:
-        """Take in the steps from one observation to another between which none was seen."""
+        """Take in the steps from one observation to another between which none was seen.
+
+        The last step of an arm that ended is not counted: nobody saw what came of it, and who
+        heard of it at all, its end decided.
+        """
         for sequence in sorted(n for n in self.steps if first <= n < end):
-            self.supervisor.missed(self.steps[sequence])
+            following = self.steps.get(sequence + 1)
+            if following is None or following.source != 'restart':
+                self.supervisor.missed(self.steps[sequence])
         for sequence in [n for n in self.steps if n < end - KEPT]:
             del self.steps[sequence]
 
