@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from medal_ros.learning.budget import UpdateBudget
@@ -80,6 +80,7 @@ def test_nothing_is_given_up_within_the_bound():
     max_owed=st.integers(1, 20),
     moves=st.lists(st.one_of(st.integers(1, 5), st.just('take')), max_size=60),
 )
+@example(utd=math.nextafter(2, 0), max_owed=1, moves=[2])  # what is left over rounds up
 def test_the_ratio_holds_whatever_happens(utd, max_owed, moves):
     budget = UpdateBudget(utd, max_owed)
     steps = updates = actor_steps = 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+ROUNDING = 1e-9  # a third of an update, three times, is one
+
 
 class UpdateBudget:
     """Counts the critic steps that stored steps have earned one agent.
@@ -23,7 +25,7 @@ class UpdateBudget:
         self.earned += steps * self.utd
         limit = max(self.max_owed * self.utd, 1.0)
         if self.earned > limit:
-            excess = int(self.earned - limit)
+            excess = int(self.earned - limit + ROUNDING)
             self.dropped += excess
             self.earned -= excess
 
@@ -39,4 +41,4 @@ class UpdateBudget:
     @property
     def owed(self) -> int:
         """Return critic steps earned and not yet done."""
-        return int(self.earned + 1e-9)
+        return int(self.earned + ROUNDING)

@@ -36,6 +36,7 @@ def run(factory: Callable[[], Node]) -> None:
     node = None
     try:
         node = factory()
+        gc.freeze()  # to search all of torch for garbage would be a pause of 0.3 s, some day
         _spin(node, stop)
     except UserError as error:
         _refuse(str(error))
