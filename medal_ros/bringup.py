@@ -126,12 +126,12 @@ def world(
         'stale_after': config.graph.stale_after,
         'arm_reset_pose': config.arm_reset.pose,
         'publish_truth': privileged,
-        **loop(config),
+        **control_loop(config),
         **kept,
     }
     sync = {'cameras': list(spaces.cameras), 'height': spaces.height, 'width': spaces.width}
     if config.graph.rate > 0:
-        sync |= {'clocked': True, **loop(config), **kept}
+        sync |= {'clocked': True, **control_loop(config), **kept}
     supervisor, c = supervision(config, kept), config.ask_for_help
     if privileged and not (c.workspace_low or c.workspace_high):
         low, high = task_class(config.task).workspace()
@@ -149,11 +149,11 @@ def supervision(config: RunConfig, kept: Mapping[str, Any] | None = None) -> Nod
     """Return the supervisor, whatever the world is."""
     names = {f.name for f in dataclasses.fields(SupervisorConfig)}
     directed = {k: v for k, v in flatten(config).items() if k.split('.')[0] in names}
-    clocked = {'clocked': config.graph.rate > 0, **loop(config)}
+    clocked = {'clocked': config.graph.rate > 0, **control_loop(config)}
     return NodeSpec('supervisor', {**directed, **clocked, **(kept or {})})
 
 
-def loop(config: RunConfig) -> dict[str, Any]:
+def control_loop(config: RunConfig) -> dict[str, Any]:
     """Return what every node of the control loop is told: which priority to take, by the clock."""
     return flatten(config.graph.loop, 'loop.')
 
@@ -248,11 +248,22 @@ def console(runs: str) -> NodeSpec:
     return NodeSpec('console', {'runs': str(Path(runs).resolve())}, vital=False)
 
 
+def check_machine(config: RunConfig) -> None:
+    """Refuse what this machine does not have.
+
+    Raises:
+        OptionError: A device, or processors, that are not there.
+    """
+    choose_device(config.graph.device)
+    check_cores('graph.loop.cores', config.graph.loop.cores)
+    check_cores('graph.learning_cores', config.graph.learning_cores)
+
+
 def prepare(config: RunConfig, runs: Path, name: str, say: Any = print) -> RunFolder:
     """Make a run's folder: its configuration and its demonstrations.
 
     Raises:
-        OptionError: The name is taken, or cannot be a folder's.
+        OptionError: The name is taken, or cannot be a folder's; or as `check_machine`.
         UserError: The demonstrations cannot be used, or the networks cannot be made.
     """
     if not name or name != Path(name).name or name.startswith('.'):
@@ -260,9 +271,7 @@ def prepare(config: RunConfig, runs: Path, name: str, say: Any = print) -> RunFo
     folder = RunFolder(runs / name)
     if folder.path.exists():
         raise OptionError(f'there is already a run {folder.path}: choose another name')
-    choose_device(config.graph.device)
-    check_cores('graph.loop.cores', config.graph.loop.cores)
-    check_cores('graph.learning_cores', config.graph.learning_cores)
+    check_machine(config)
     for agent in AGENTS:
         if getattr(config, agent).agent.encoder.form == 'vae':
             raise OptionError(

@@ -20,11 +20,11 @@ from typing import Any
 
 from medal_ros.bringup import (
     NodeSpec,
+    control_loop,
     examined,
     examiner,
     keeping,
     learning,
-    loop,
     supervision,
 )
 from medal_ros.config import RunConfig, read_yaml
@@ -153,7 +153,7 @@ def world(
     return [
         NodeSpec('franka_arm', {**flatten(arm), **(kept or {})}),
         NodeSpec('teleop_joy', {'action': spaces.action}),
-        camera_sync(spaces, laboratory, {**loop(config), **(kept or {})}),
+        camera_sync(spaces, laboratory, {**control_loop(config), **(kept or {})}),
         supervision(config, kept),
     ]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medal_ros import disk
-from medal_ros.bringup import changes_from_texts
+from medal_ros.bringup import changes_from_texts, check_machine
 from medal_ros.config import RunConfig, load_config, save_config
 from medal_ros.evaluation import open_run
 from medal_ros.learning.demonstrations import load_demonstrations
@@ -45,7 +45,7 @@ def reopen(path: Path, changes: Mapping[str, Any]) -> tuple[RunConfig, RunFolder
     Raises:
         UserError: The folder is not a run's, the run is finished or running, its
             demonstrations are damaged, a change does not fit what is saved, or the rest of it does
-            not fit on the disk.
+            not fit on the disk; or as `check_machine`.
     """
     before, folder = open_run(path)
     if finished(folder):
@@ -59,6 +59,7 @@ def reopen(path: Path, changes: Mapping[str, Any]) -> tuple[RunConfig, RunFolder
                 f'{path} was begun with {key} {old[key]}, not {new[key]}: a run that goes on may '
                 f'change {", ".join(k.rstrip(".") for k in CHANGEABLE)}, and nothing else'
             )
+    check_machine(config)
     spaces = spaces_of(config.task, config.pixels)
     least = max(getattr(config, a).classifier.goal_states for a in AGENTS)
     load_demonstrations(folder.demonstrations, config.task, spaces, least)

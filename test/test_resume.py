@@ -187,6 +187,7 @@ def stopped(whole: RunFolder, tmp_path: Path) -> RunFolder:
         ({'seed': 1}, 'was begun with seed 0, not 1'),
         ({'steps': 10**8}, 'the run would take'),
         ({'storage.limit_gib': 0.001}, 'that is room for about'),
+        ({'graph.learning_cores': [9999]}, 'there is no processor 9999 for us here'),
     ],
 )
 def test_changes_that_do_not_fit_are_refused(stopped, changes, sentence) -> None:

@@ -189,6 +189,17 @@ def test_labels_say_what_they_are_about(world):
     assert label.header.stamp.sec > 0
 
 
+@pytest.mark.parametrize('heard', [True, False])
+def test_the_last_step_of_an_arm_that_ended_is_not_counted(world, heard):
+    it = world(segment_steps=50, ask_for_help__after_steps=0)
+    before = it.go(times=3)
+    if heard:
+        it.step.publish(Step(sequence=it.sequence - 1, source='policy', segment=before.segment))
+    it.sequence += 1  # who takes the arm's place uses neither that number nor the next
+    state = it.go('restart')
+    assert (state.steps, state.interventions) == (before.steps, before.interventions + 1)
+
+
 def test_who_takes_its_place_does_as_it_did(tmp_path):
     """A pause that a person asked for outlives the process, and steps are counted on."""
     (tmp_path / 'lock').write_text('held')
