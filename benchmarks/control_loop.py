@@ -41,6 +41,7 @@ from medal_ros.spaces import AGENTS
 from medal_ros.train import alone
 
 BOUND = 100_000  # steps of the sequential loop, at most
+MOST_LISTED = 20  # missed ticks that are named
 READY_SECONDS = 900.0  # for the cloning before practice and the first steps, on a busy machine
 
 
@@ -96,8 +97,14 @@ class Record:
         steps = len(self.sources)
         held = sum(source == 'hold' for source in self.sources.values())
         lines.append(f'  steps held for want of an action: {held} of {steps}')
-        ticks = np.diff([self.images[n] for n in sorted(self.images)])
-        lines.append(f'  ticks missed: {missed(ticks, rate)} of {len(ticks)}')
+        shown = sorted(self.images)
+        ticks = np.diff([self.images[n] for n in shown])
+        late = late_of(ticks, rate)
+        lines.append(f'  ticks missed: {len(late)} of {len(ticks)}')
+        for i in late[:MOST_LISTED]:
+            source = self.sources.get(shown[i], 'unknown')
+            after = f'{1000 * ticks[i]:.0f} ms after {shown[i]}, a step of {source}'
+            lines.append(f'    observation {shown[i + 1]}: {after}')
         return '\n'.join(lines)
 
     def clear(self) -> None:
@@ -110,9 +117,9 @@ def seconds(stamp: Time) -> float:
     return stamp.sec + 1e-9 * stamp.nanosec
 
 
-def missed(intervals: np.ndarray, rate: float) -> int:
-    """Return how many ticks did not come in time to be told from the next one."""
-    return int((np.asarray(intervals) > 1.5 / rate).sum())
+def late_of(intervals: np.ndarray, rate: float) -> np.ndarray:
+    """Return the indices of ticks that did not come in time to be told from the next one."""
+    return np.flatnonzero(np.asarray(intervals) > 1.5 / rate)
 
 
 class BareTimer:
@@ -133,7 +140,7 @@ class BareTimer:
         p99 = 1000 * np.percentile(abs(intervals - 1 / self.rate), 99)
         return (
             f'  a bare timer beside it: off by {p99:.2f} ms at p99, '
-            f'{missed(intervals, self.rate)} of {len(intervals)} ticks missed'
+            f'{len(late_of(intervals, self.rate))} of {len(intervals)} ticks missed'
         )
 
 

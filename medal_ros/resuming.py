@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import json
 import os
@@ -16,6 +17,7 @@ from medal_ros.config import RunConfig, load_config, save_config
 from medal_ros.evaluation import open_run
 from medal_ros.learning.demonstrations import load_demonstrations
 from medal_ros.learning.journal import NAME as JOURNAL
+from medal_ros.learning.note import forget
 from medal_ros.learning.recovery import last_record
 from medal_ros.options import OptionError, flatten
 from medal_ros.run_folder import RunFolder
@@ -100,6 +102,8 @@ def hold_for_good(folder: RunFolder) -> None:
 def hold(folder: RunFolder) -> TextIOWrapper:
     """Hold a run as long as the returned file is open: only one process can.
 
+    What nodes have noted down for each other is of this session, and goes when this process ends.
+
     Raises:
         OptionError: Another one does, or its nodes are still saving.
         OSError: The folder cannot be written to.
@@ -114,6 +118,7 @@ def hold(folder: RunFolder) -> TextIOWrapper:
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()
+    atexit.register(forget, folder)
     return file
 
 

@@ -16,6 +16,7 @@ import ros
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from medal_ros.config import load_config
+from medal_ros.learning.note import prefix
 from medal_ros.learning.states import States
 from medal_ros.playback.stored import StoredRun
 from medal_ros.run_folder import RunFolder
@@ -183,7 +184,8 @@ def test_ctrl_c_saves_the_run_and_leaves_nothing_behind(runs: Path) -> None:
         ros.wait_until(folder.summary.is_file, 180, 'the first evaluation')
         assert len(nodes_of(folder)) == 8
         segments = segments_of(nodes_of(folder)) - there
-        assert segments  # else the last line of this test says nothing
+        assert segments  # else the last lines of this test say nothing
+        assert [name for name in os.listdir('/dev/shm') if name.startswith(prefix(folder))]
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
         output = (runs / 'stopped.out').read_text()
@@ -197,3 +199,4 @@ def test_ctrl_c_saves_the_run_and_leaves_nothing_behind(runs: Path) -> None:
     assert len(column(folder, 'forward', np.int64)) >= 40
     others = (entry.name for entry in Path('/proc').glob('[0-9]*'))  # a port may be shared
     assert not segments & set(os.listdir('/dev/shm')) - segments_of(others)
+    assert not [name for name in os.listdir('/dev/shm') if name.startswith(prefix(folder))]

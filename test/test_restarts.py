@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from medal_ros.learning.note import Note
+from medal_ros.learning.note import Note, forget
 from medal_ros.restarts import RestartLimits, Restarts, TooManyRestarts
 from medal_ros.run_folder import RunFolder
 
@@ -131,3 +131,10 @@ def test_a_note_counts_within_its_session_only(tmp_path):
     note.write({'sequence': 9})
     os.utime(folder.lock, ns=(5, 5))  # taken hold of at another time
     assert Note(folder, 'arm').read() is None
+    other = RunFolder(tmp_path / 'other')
+    other.path.mkdir()
+    other.lock.write_text('1')
+    Note(other, 'arm').write({'sequence': 4})
+    forget(folder)
+    assert not note.path.exists() and Note(other, 'arm').read() == {'sequence': 4}
+    forget(other)
