@@ -20,7 +20,7 @@ from medal_ros.options import OptionError, flatten
 from medal_ros.orphans import ENDS_WITH_PARENT
 from medal_ros.processes import Processes, ProcessFailed, environment
 from medal_ros.robot.recording import Recorder, RecordingConfig
-from medal_ros.sim import spaces_of
+from medal_ros.sim import spaces_of, task_class
 from medal_ros.train import STOP_SECONDS, Interruption, alone
 
 DEVICES = ('keyboard', 'joy', 'none')
@@ -65,8 +65,10 @@ def controls(config: RunConfig, recording: RecordingConfig, device: str) -> list
     """Return what records, shows the cameras and listens to a pad, whatever the world is."""
     spaces = spaces_of(config.task, config.pixels)
     shapes = {f'spaces.{key}': value for key, value in flatten(spaces).items()}
+    before = 'forward' if task_class(config.task).held_when_done else 'either'
+    values = {**dataclasses.asdict(recording), **shapes, 'move_before': before}
     nodes = [
-        NodeSpec('demo_recorder', {**dataclasses.asdict(recording), **shapes}),
+        NodeSpec('demo_recorder', values),
         NodeSpec('demo_view'),
     ]
     return [*nodes, pad(config)] if device == 'joy' else nodes

@@ -240,8 +240,12 @@ def test_demonstrations_are_shown_on_one_side_of_the_tray(env, monkeypatch):
     nothing = {'wrist': BLACK, 'third': BLACK, 'proprio': np.zeros(4, np.float32)}
     monkeypatch.setattr(env, 'begin_segment', note)
     monkeypatch.setattr(env, 'observe', lambda: nothing)
-    record(env, 'cube_grasp', 4, seed=0)
+    shown = record(env, 'cube_grasp', 4, seed=0)
     assert len(spots) == 4 and max(spots) < -0.015
+    for demonstration in shown:
+        env.restore(demonstration.start)
+        # Backward begins with the cube that forward holds: no arm reset has dropped it.
+        assert env.succeeded() == (demonstration.direction == 'backward')
 
 
 def test_a_set_that_does_not_exist_is_refused(env):

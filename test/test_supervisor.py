@@ -104,6 +104,18 @@ def test_arm_reset_at_the_first_switch_after_enough_steps():
     assert run.supervisor.decision.steps == 8
 
 
+def test_an_arm_reset_before_forward_waits_until_backward_is_over():
+    run = Run(segment_steps=2, arm_reset__every_steps=2, arm_reset__before='forward')
+    assert [(mode, agent) for mode, agent, _, _ in run.course(10)] == [
+        *[('practice', 'forward')] * 2,
+        *[('practice', 'backward')] * 2,
+        ('arm_reset', 'forward'),
+        *[('practice', 'forward')] * 2,
+        *[('practice', 'backward')] * 2,
+        ('arm_reset', 'forward'),
+    ]
+
+
 def test_done_after_all_steps_even_where_a_segment_ends():
     run = Run(steps=4, segment_steps=4)
     assert [run.go().mode for _ in range(4)] == ['practice'] * 4

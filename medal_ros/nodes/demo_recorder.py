@@ -2,7 +2,7 @@
 
 Services `demos/start`, `demos/save`, `demos/discard` and `demos/redo`; `demos` says in one line
 how many are saved and what goes on. After each recording the arm is moved to a start pose, which
-`arm_reset.pose: random` makes a random one.
+`arm_reset.pose: random` makes a random one, unless backward begins with what forward holds.
 """
 
 from __future__ import annotations
@@ -44,7 +44,11 @@ ANSWERED_WITHIN = 2.0  # seconds after which a service is asked again
 class DemoRecorderConfig(RecordingConfig):
     """Parameters of demo_recorder."""
 
-    move_arm: bool = option(True, 'move the arm to a start pose after each recording')
+    move_before: str = option(
+        'either',
+        'before whose turns to move the arm to a start pose, which opens its gripper',
+        choices=('either', 'forward', 'neither'),
+    )
     patience: float = option(60.0, 'seconds that moving the arm may take', low=1, high=600)
     spaces: Spaces = group(Spaces)
 
@@ -75,7 +79,8 @@ class DemoRecorder(Node):
                 response.success, response.message = request()
             except OSError as error:  # the disk is full, say; what was recorded is still here
                 response.success, response.message = False, f'not saved: {error.strerror}'
-            if response.success and moves and self.config.move_arm:
+            before = self.config.move_before
+            if response.success and moves and before in ('either', self.recorder.direction):
                 self.mover.begin()
             self.get_logger().info(response.message)
             self.publish()

@@ -32,6 +32,12 @@ class ArmResetConfig:
     pose: str = option(
         'fixed', 'where the arm goes', source='paper A.2', choices=('fixed', 'random')
     )
+    before: str = option(
+        'either',
+        'before whose segments: forward, where backward begins with what forward holds',
+        source='ours',
+        choices=('either', 'forward'),
+    )
 
 
 @dataclass(frozen=True)

@@ -290,12 +290,12 @@ class Supervisor:
     def _end_segment(self) -> None:
         other = AGENTS[1 - AGENTS.index(self._agent)]
         following = other if self.config.alternate else self._agent
-        every = self.config.arm_reset.every_steps
+        every, before = self.config.arm_reset.every_steps, self.config.arm_reset.before
         if self.stall.still():
             self._ask(f'nothing has moved for {self.config.ask_for_help.after_steps} steps')
         elif why := self.config.reset_due(self._steps, self._world_reset_at):
             self._ask(why)
-        elif 0 < every <= self._steps - self._arm_reset_at:
+        elif 0 < every <= self._steps - self._arm_reset_at and before in ('either', following):
             self._mode, self._reason = 'arm_reset', f'every {every} steps'
             self._agent = following
         else:

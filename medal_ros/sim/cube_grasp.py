@@ -43,6 +43,7 @@ class CubeGrasp(PandaTask):
     demonstration_counts: ClassVar[dict[str, int]] = {'forward': 50, 'backward': 50}
     start_sets = ('default', 'id', 'ood', 'ood_edge', 'ood_arm')
     demonstration_set = 'id'
+    held_when_done = True
 
     low, high, rest, above = LOW, HIGH, REST, ABOVE
 

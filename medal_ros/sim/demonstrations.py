@@ -20,7 +20,7 @@ def record(
 
     As a person would, the world is set up once and then the task is done and undone in turn; the
     arm starts each demonstration from a wide random pose, so that either policy learns to
-    approach. Starts are drawn from the task's `demonstration_set`. An attempt that fails is not
+    approach, unless backward begins with what forward holds (`held_when_done`). Starts are drawn from the task's `demonstration_set`. An attempt that fails is not
     kept.
 
     Args:
@@ -43,7 +43,8 @@ def record(
     while any(got[direction] < wanted[direction] for direction in AGENTS):
         direction = AGENTS[turns % 2]
         environment.begin_segment(direction)
-        environment.reset_arm('random')
+        if direction == 'forward' or not environment.held_when_done:
+            environment.reset_arm('random')
         demonstration = _attempt(environment, task, direction, rng)
         done = environment.succeeded() if direction == 'forward' else environment.undone()
         if done:

@@ -38,6 +38,8 @@ class TaskEnv(gym.Env):
         start_sets: Names of the sets that forward starts can be drawn from; practice and
             evaluation use the first one unless told otherwise.
         demonstration_set: The one in which demonstrations are recorded; empty: the first.
+        held_when_done: Whether the done state has something in the gripper, which backward begins
+            with: an arm reset in between would undo the task.
         joint_names: The arm's joints as `urdf/` calls them; empty: it has no such description.
 
     Attributes:
@@ -53,6 +55,7 @@ class TaskEnv(gym.Env):
     demonstration_counts: ClassVar[Mapping[str, int]]
     start_sets: ClassVar[tuple[str, ...]] = ('default',)
     demonstration_set: ClassVar[str] = ''
+    held_when_done: ClassVar[bool] = False
     joint_names: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
