@@ -132,7 +132,8 @@ class CubeGrasp(PandaTask):
     def expert(self, direction: str, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Yield actions that lift the cube, or that put it down at random and back off.
 
-        Backward picks the cube up first where it is not held, as after an arm reset.
+        Backward picks the cube up first where it is not held, as after an arm reset, and puts it
+        down anywhere on the tray, whatever the set.
         """
         hand = self._demonstrator(rng)
         yield from self._lift(hand) if direction == 'forward' else self._put_back(hand)
@@ -156,7 +157,7 @@ class CubeGrasp(PandaTask):
     def _put_back(self, hand: Hand) -> Iterator[np.ndarray]:
         if not self._held():
             yield from self._grasp(hand, height=ABOVE)
-        spot = self._spot(hand.rng)
+        spot = hand.rng.uniform(LOW[:2] + MARGIN, HIGH[:2] - MARGIN)
         for height, tolerance in ((ABOVE, 0.015), (HALF + 0.003, 0.006)):
             goal = np.array([*spot, height])
             yield from self._follow(

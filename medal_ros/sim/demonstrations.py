@@ -18,10 +18,11 @@ def record(
 ) -> list[Demonstration]:
     """Record forward and backward demonstrations, in turn.
 
-    As a person would, the world is set up once and then the task is done and undone in turn; the
-    arm starts each demonstration from a wide random pose, so that either policy learns to
-    approach, unless backward begins with what forward holds (`held_when_done`). Starts are drawn from the task's `demonstration_set`. An attempt that fails is not
-    kept.
+    As a person would, the world is set up once and then the task is done and undone in turn; where
+    forward demonstrations keep to a set of starts (`demonstration_set`), it is set up again before
+    each of them. The arm starts each demonstration from a wide random pose, so that either policy
+    learns to approach, unless backward begins with what forward holds (`held_when_done`). An
+    attempt that fails is not kept.
 
     Args:
         environment: The world.
@@ -42,6 +43,8 @@ def record(
     turns = failures = 0
     while any(got[direction] < wanted[direction] for direction in AGENTS):
         direction = AGENTS[turns % 2]
+        if direction == 'forward' and environment.demonstration_set:
+            environment.reset(options=drawn)
         environment.begin_segment(direction)
         if direction == 'forward' or not environment.held_when_done:
             environment.reset_arm('random')

@@ -37,7 +37,8 @@ class TaskEnv(gym.Env):
         demonstration_counts: How many demonstrations of each direction the task comes with.
         start_sets: Names of the sets that forward starts can be drawn from; practice and
             evaluation use the first one unless told otherwise.
-        demonstration_set: The one in which demonstrations are recorded; empty: the first.
+        demonstration_set: The one in which all forward demonstrations start; empty: the first, and
+            then wherever backward left things.
         held_when_done: Whether the done state has something in the gripper, which backward begins
             with: an arm reset in between would undo the task.
         joint_names: The arm's joints as `urdf/` calls them; empty: it has no such description.
