@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from machine import machine
+from machine import machine, stolen
 from medal_ros.msg import Action, Observation, Step, Weights
 
 from medal_ros import bringup
@@ -183,9 +183,10 @@ def measure(
             timer = BareTimer(rate)
             monitor.spin(1.0)  # what came while that was started
             record.clear()
-            before, began = monitor.newest.get('learner'), time.monotonic()
+            before, began, steal = monitor.newest.get('learner'), time.monotonic(), stolen()
             monitor.spin(duration)
             passed = time.monotonic() - began
+            steal = stolen() - steal
             processes.check()
             beside = timer.report()
         finally:
@@ -197,7 +198,8 @@ def measure(
         updates, stored = now.updates - before.updates, now.stored - before.stored
         learned = f', {updates / passed:.2f} updates/s, {stored / passed:.2f} transitions stored/s'
     print(f'{title}: {duration:g} s{learned}, {len(record.acted)} actions', flush=True)
-    print(f'{record.report(rate)}\n{beside}', flush=True)
+    print(f'{record.report(rate)}\n{beside}')
+    print(f'  taken by the host of a virtual machine: {steal:.2f} s of processor time', flush=True)
 
 
 def learn_between_steps(config: RunConfig, folder: RunFolder, rate: float, duration: float) -> None:
