@@ -167,6 +167,15 @@ def test_an_interrupt_leaves_what_is_known_and_waits_for_no_measurement(nodes, t
     assert (run.folder.path / 'learning_curve.png').is_file()
 
 
+def test_a_run_is_as_long_as_its_checkpoints_where_no_state_was_heard(nodes, tmp_path):
+    with Probe() as probe:
+        run = Run(nodes, probe, tmp_path, evaluation__cloning_steps=0)
+        run.save(20)
+        run.measured(('forward', 20), ('backward', 20))
+        toy.stopped_well(nodes)
+    assert run.summary()['steps'] == 20
+
+
 def test_a_damaged_checkpoint_is_one_sentence(nodes, tmp_path):
     with Probe() as probe:
         run = Run(nodes, probe, tmp_path)

@@ -154,6 +154,8 @@ class Evaluator(Node):
                 'a checkpoint that is not of this run is left out', throttle_duration_sec=5.0
             )
             return
+        # Checkpoints are kept for who comes late, states are not.
+        self.record.steps = max(self.record.steps, message.steps)
         outcome = self.measure(message.agent, path, PERIODIC, episodes)
         self.record.points.append(Point(message.steps, message.agent, outcome))
         self.board.add_scalar(f'{message.agent}/success', outcome.success, message.steps)

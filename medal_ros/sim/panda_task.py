@@ -166,12 +166,12 @@ class PandaTask(TaskEnv):
         self._stay(3, closed=False)
 
     def _save(self) -> Snapshot:
-        start_set = np.array(self.start_sets.index(self.start_set))  # the expert goes by it
+        start_set = np.array([self.start_sets.index(self.start_set)])  # the expert goes by it
         return {'physics': self.arm.state, 'start_set': start_set}
 
     def _load(self, snapshot: Snapshot) -> None:
         self.arm.state = snapshot['physics']
-        self.start_set = self.start_sets[snapshot['start_set']]
+        self.start_set = self.start_sets[snapshot['start_set'][0]]
 
     # -- what it shows -----------------------------------------------------------------------
 
