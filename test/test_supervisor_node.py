@@ -19,8 +19,10 @@ from ros import Nodes, Probe, wait_until
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
+from medal_ros.learning.note import forget
 from medal_ros.nodes.images import image_from_array
 from medal_ros.nodes.qos import HISTORY, LATCHED, STREAM, TELEOP
+from medal_ros.run_folder import RunFolder
 
 LONGEST = 2.0  # seconds; a busy machine is no failure, and the figures are printed
 IMAGE = np.zeros((100, 100, 3), np.uint8)
@@ -202,7 +204,8 @@ def test_the_last_step_of_an_arm_that_ended_is_not_counted(world, heard):
 
 def test_who_takes_its_place_does_as_it_did(tmp_path):
     """A pause that a person asked for outlives the process, and steps are counted on."""
-    (tmp_path / 'lock').write_text('held')
+    folder = RunFolder(tmp_path)
+    folder.lock.write_text('held')
     values = {'folder': str(tmp_path), 'ask_for_help__after_steps': 0, 'segment_steps': 5}
     with Nodes(tmp_path) as nodes, Probe() as probe:
         it = World(nodes, probe, **values)
@@ -224,3 +227,4 @@ def test_who_takes_its_place_does_as_it_did(tmp_path):
         wait_until(decided, 30.0, 'a decision of the new one')
         assert (it.state.mode, it.state.agent, it.state.segment) == ('paused', 'backward', 1)
         assert it.state.steps == before.steps + 1, 'a step that was made before the end counts'
+    forget(folder)
