@@ -216,7 +216,9 @@ class View:
             self._plea = now.reason
         if now.phase != before.phase:
             self.event(now.phase)
-        if now.interventions > before.interventions:
+        if not before.mode and now.interventions:
+            self.event(f'{_count(now.interventions, "intervention")} until now')
+        elif now.interventions > before.interventions:
             why = ': ' + (self._plea or now.reason or 'a person was needed')
             self.event(f'intervention {now.interventions} at step {now.steps}{why}')
             self._plea = ''

@@ -75,6 +75,16 @@ def test_restarts_are_counted_where_there_were_any(plain, clock):
     assert ', 0 interventions, 2 restarts' in plain.line()
 
 
+def test_what_was_before_a_run_goes_on_is_no_event_of_now(plain, stream):
+    plain.update(mode='practice', agent='forward', steps=500, interventions=12)
+    plain.update(steps=501, interventions=13)
+    assert stream.getvalue().splitlines() == [
+        '[0:00] practice',
+        '[0:00] 12 interventions until now',
+        '[0:00] intervention 13 at step 501: a person was needed',
+    ]
+
+
 def test_each_event_is_one_line(plain, clock, stream):
     plain.update(phase='recording demonstrations')
     plain.update(phase='recording demonstrations')
