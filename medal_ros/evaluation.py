@@ -92,10 +92,16 @@ class Baseline:
     Args:
         config: The run's configuration.
         folder: The run's folder: demonstrations are read, checkpoints written.
+
+    Attributes:
+        steps: Gradient steps taken.
+        checkpoints: How each checkpoint did, by its steps.
+        known: What was measured before the run was stopped: training comes to the same again.
     """
 
     def __init__(self, config: RunConfig, folder: RunFolder) -> None:
         self.config, self.folder = config, folder
+        self.known: dict[int, Evaluation] = {}
         spaces = spaces_of(config.task, config.pixels)
         least = config.forward.classifier.goal_states
         shown = load_demonstrations(folder.demonstrations, config.task, spaces, least)
@@ -126,7 +132,7 @@ class Baseline:
         self.steps += 1
         if self.steps % max(e.cloning_steps // e.cloning_checkpoints, 1) == 0:
             policy = self.cloner.policy.eval()
-            self.checkpoints[self.steps] = run_episodes(
+            self.checkpoints[self.steps] = self.known.get(self.steps) or run_episodes(
                 Guarded(policy, check), self.config, 'forward', FINAL, e.final_episodes
             )
             path = self.folder.checkpoints / f'{CLONING}_{self.steps:08d}.safetensors'

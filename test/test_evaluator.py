@@ -20,7 +20,7 @@ from ros import Nodes, Probe, wait_until
 from small import AGENT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from medal_ros import bringup
+from medal_ros import bringup, evaluation
 from medal_ros.learning.policy import Policy
 from medal_ros.learning.weights import save_tensors
 from medal_ros.nodes.qos import HISTORY, LATCHED, STREAM
@@ -165,6 +165,22 @@ def test_an_interrupt_leaves_what_is_known_and_waits_for_no_measurement(nodes, t
     assert not summary['finished'] and summary['success'] is None
     assert summary['steps'] == 40 and [steps for steps, _ in summary['curve']] == [20, 40]
     assert (run.folder.path / 'learning_curve.png').is_file()
+
+
+def test_what_was_measured_of_the_baseline_is_not_measured_again(tmp_path, monkeypatch):
+    config = bringup.configure(TASK, seed=3, steps=40, changes=CHANGES)
+    folder = bringup.prepare(config, tmp_path, 'run', say=lambda text: None)
+    folder.checkpoints.mkdir()
+    one = evaluation.Baseline(config, folder)
+    while not one.done:
+        one.step()
+    again = evaluation.Baseline(config, folder)
+    again.known = {3: one.checkpoints[3]}
+    measured = []
+    monkeypatch.setattr(evaluation, 'run_episodes', lambda *_: measured.append(again.steps))
+    while not again.done:
+        again.step()
+    assert measured == [6] and again.checkpoints[3] == one.checkpoints[3]
 
 
 def test_a_run_is_as_long_as_its_checkpoints_where_no_state_was_heard(nodes, tmp_path):

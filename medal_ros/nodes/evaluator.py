@@ -85,7 +85,8 @@ class Evaluator(Node):
             if record.practice_minutes:
                 self.first_step = now - 60 * record.practice_minutes
         if len(record.cloning) < self.config.evaluation.cloning_checkpoints:
-            record.cloning.clear()  # it begins anew, and comes to the same
+            self.baseline.known = {p.steps: p.evaluation for p in record.cloning}
+            record.cloning.clear()  # training begins anew, and comes to the same
         else:
             self.baseline.steps = self.config.evaluation.cloning_steps
         for agent in AGENTS:
