@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
-from latency import READY_SECONDS, give_weights, seconds
+from control_loop import READY_SECONDS, give_weights, seconds
 from machine import machine
 from medal_ros.msg import Action, ArmState, Observation, Step
 from sensor_msgs.msg import Image

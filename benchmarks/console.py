@@ -25,7 +25,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import socketio
-from latency import READY_SECONDS, give_weights, seconds
+from control_loop import READY_SECONDS, give_weights, seconds
 from machine import machine
 from medal_ros.msg import Step
 

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from latency import READY_SECONDS, give_weights, seconds
+from control_loop import READY_SECONDS, give_weights, seconds
 from machine import machine
 from medal_ros.msg import Step, Teleop
 from std_srvs.srv import SetBool
