@@ -52,7 +52,7 @@ def reopen(path: Path, changes: Mapping[str, Any]) -> tuple[RunConfig, RunFolder
     before, folder = open_run(path)
     if finished(folder):
         raise OptionError(f'{path} is finished, all {before.steps} steps of it: begin a new run')
-    hold(folder).close()
+    _take(folder).close()
     config = load_config(folder.config, changes)
     old, new = flatten(before), flatten(config)
     for key in new:
@@ -108,6 +108,12 @@ def hold(folder: RunFolder) -> TextIOWrapper:
         OptionError: Another one does, or its nodes are still saving.
         OSError: The folder cannot be written to.
     """
+    file = _take(folder)
+    atexit.register(forget, folder)
+    return file
+
+
+def _take(folder: RunFolder) -> TextIOWrapper:
     file = open(folder.lock, 'a+')  # noqa: SIM115  the lock is as long as the file
     journal = folder.replay / JOURNAL
     if not _lock(file) or (journal.is_file() and not _free(journal)):
@@ -118,7 +124,6 @@ def hold(folder: RunFolder) -> TextIOWrapper:
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()
-    atexit.register(forget, folder)
     return file
 
 
