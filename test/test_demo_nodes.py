@@ -30,9 +30,16 @@ from medal_ros.nodes.demo_view import Page, compose
 from medal_ros.nodes.qos import LATCHED, STREAM, TELEOP
 from medal_ros.processes import Processes
 from medal_ros.robot.recording import RecordingConfig
+from medal_ros.sim import task_class
 from medal_ros.teleoperation import KEYS, controls, stand_in
 
 TASK = 'tabletop_quick'
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """As in a task whose done state is in the gripper."""
+    monkeypatch.setattr(task_class(TASK), 'held_when_done', True)
 
 
 @pytest.fixture
@@ -109,6 +116,18 @@ def test_a_person_records_and_what_is_recorded_replays_bit_for_bit(studio, tmp_p
 
 
 # -- the pictures ----------------------------------------------------------------------------------
+
+
+def test_what_forward_holds_is_not_taken_from_backward(held, studio):
+    wait_until(lambda: studio.ask('start')[0], 20.0, 'an observation')
+    studio.drive(8)
+    wait_until(lambda: studio.recorded() >= 8, 20.0, 'what was driven')
+    known = len(studio.steps)
+    assert studio.ask('save')[0]
+    assert studio.ask('start')[1].startswith('recording backward'), 'nothing is waited for'
+    studio.drive(8)
+    wait_until(lambda: studio.recorded() >= 8, 20.0, 'what was driven')
+    assert all(step.source != 'script' for step in studio.steps[known:]), 'the arm stayed'
 
 
 def test_the_cameras_side_by_side_with_words():
