@@ -3,7 +3,8 @@
 python benchmarks/control_loop.py --seconds 60
 
 In one run: the graph with a learner and without one, each beside a bare process that only waits
-for its next tick; then a loop that learns between its steps, with the same networks.
+for its next tick, and beside one on each processor that goes before everything else: where that one
+is late, the machine was away. Then a loop that learns between its steps, with the same networks.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import multiprocessing as mp
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from machine import machine, stolen
+from machine import machine
 from medal_ros.msg import Action, Observation, Step, Weights
 
 from medal_ros import bringup
@@ -34,6 +37,7 @@ from medal_ros.learning.weights import save_tensors
 from medal_ros.monitor import Monitor
 from medal_ros.nodes.qos import HISTORY, STREAM
 from medal_ros.nodes.weights import announcement
+from medal_ros.options import parse_assignment
 from medal_ros.processes import Processes
 from medal_ros.run_folder import RunFolder
 from medal_ros.sim import spaces_of
@@ -42,6 +46,8 @@ from medal_ros.train import alone
 
 BOUND = 100_000  # steps of the sequential loop, at most
 MOST_LISTED = 20  # missed ticks that are named
+WATCH_RATE, WATCH_PRIORITY = 500.0, 60  # of those who watch whether a processor is there at all
+AWAY = 5  # milliseconds that they list
 READY_SECONDS = 900.0  # for the cloning before practice and the first steps, on a busy machine
 
 
@@ -123,36 +129,63 @@ def late_of(intervals: np.ndarray, rate: float) -> np.ndarray:
 
 
 class BareTimer:
-    """A process beside the graph that only waits for its next tick: what the machine allows."""
+    """A process beside the graph that only waits for its next tick: what the machine allows.
 
-    def __init__(self, rate: float) -> None:
+    Args:
+        rate: Ticks per second.
+        core: A processor of its own, where it goes before everything else; None: any, as others.
+
+    Attributes:
+        first: Whether the system lets it go before everything else.
+    """
+
+    def __init__(self, rate: float, core: int | None = None) -> None:
         self.rate, context = rate, mp.get_context('spawn')
         self._ours, theirs = context.Pipe()
-        self._process = context.Process(target=tick, args=(rate, theirs), daemon=True)
+        self._process = context.Process(target=tick, args=(rate, core, theirs), daemon=True)
         self._process.start()
-        self._ours.recv()  # it has imported everything
+        self.first = self._ours.recv()  # it has imported everything
 
-    def report(self) -> str:
-        """End it, and return its figures as a line."""
+    def intervals(self) -> np.ndarray:
+        """End it, and return the seconds from tick to tick."""
         self._ours.send(None)
-        intervals = np.diff(self._ours.recv())
+        came = self._ours.recv()
         self._process.join()
-        p99 = 1000 * np.percentile(abs(intervals - 1 / self.rate), 99)
-        return (
-            f'  a bare timer beside it: off by {p99:.2f} ms at p99, '
-            f'{len(late_of(intervals, self.rate))} of {len(intervals)} ticks missed'
-        )
+        return np.diff(came)
 
 
-def tick(rate: float, pipe: Any) -> None:
+def tick(rate: float, core: int | None, pipe: Any) -> None:
     """Note when each tick came, until somebody asks for it."""
-    pipe.send(None)
+    first = False
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+        with suppress(PermissionError):
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(WATCH_PRIORITY))
+            first = True
+    pipe.send(first)
     came, due = [], time.monotonic()
     while not pipe.poll():
         due += 1 / rate
         time.sleep(max(0.0, due - time.monotonic()))
         came.append(time.monotonic())
     pipe.send(came)
+
+
+def beside(timer: BareTimer, watchers: dict[int, BareTimer]) -> str:
+    """Return as lines what the machine allowed meanwhile."""
+    intervals = timer.intervals()
+    p99 = 1000 * np.percentile(abs(intervals - 1 / timer.rate), 99)
+    missed = f'{len(late_of(intervals, timer.rate))} of {len(intervals)} ticks missed'
+    lines = [f'  a bare timer beside it: off by {p99:.2f} ms at p99, {missed}']
+    for core, watcher in watchers.items():
+        away = 1000 * watcher.intervals()
+        if not watcher.first:
+            continue
+        lines.append(
+            f'  processor {core} was away {np.sum(away > AWAY)} times for more than {AWAY} ms, '
+            f'{away.max():.0f} ms at most'
+        )
+    return '\n'.join(lines)
 
 
 def measure(
@@ -181,14 +214,14 @@ def measure(
             if not monitor.wait_for(ready, READY_SECONDS):
                 raise SystemExit(f'{title}: no action within {READY_SECONDS:.0f} s')
             timer = BareTimer(rate)
+            watchers = {core: BareTimer(WATCH_RATE, core) for core in os.sched_getaffinity(0)}
             monitor.spin(1.0)  # what came while that was started
             record.clear()
-            before, began, steal = monitor.newest.get('learner'), time.monotonic(), stolen()
+            before, began = monitor.newest.get('learner'), time.monotonic()
             monitor.spin(duration)
             passed = time.monotonic() - began
-            steal = stolen() - steal
             processes.check()
-            beside = timer.report()
+            machine_allowed = beside(timer, watchers)
         finally:
             processes.stop(60.0)
         del kept
@@ -198,8 +231,7 @@ def measure(
         updates, stored = now.updates - before.updates, now.stored - before.stored
         learned = f', {updates / passed:.2f} updates/s, {stored / passed:.2f} transitions stored/s'
     print(f'{title}: {duration:g} s{learned}, {len(record.acted)} actions', flush=True)
-    print(f'{record.report(rate)}\n{beside}')
-    print(f'  taken by the host of a virtual machine: {steal:.2f} s of processor time', flush=True)
+    print(f'{record.report(rate)}\n{machine_allowed}', flush=True)
 
 
 def learn_between_steps(config: RunConfig, folder: RunFolder, rate: float, duration: float) -> None:
@@ -241,19 +273,19 @@ def main() -> None:
     parser.add_argument('--seconds', type=float, default=60.0, help='with a learner')
     parser.add_argument('--compare', type=float, help='without one, and in the loop: as long')
     parser.add_argument('--rate', type=float, default=10.0, help='control steps per second')
-    parser.add_argument(
-        '--busy', action='store_true', help='graph.idle false: learn beside other programs, too'
-    )
     parser.add_argument('--preset', default='quickstart')
     parser.add_argument('--task', help='default: the preset says')
+    parser.add_argument(
+        '--set', action='append', default=[], metavar='KEY=VALUE', help='any other key; repeatable'
+    )
     options = parser.parse_args()
     compare = options.seconds if options.compare is None else options.compare
     if min(options.seconds, compare, options.rate) <= 0:
         parser.error('--seconds, --compare and --rate must be more than 0')
-    changes = {'graph.rate': options.rate, 'graph.idle': not options.busy, 'steps': 0}
+    changes = {'graph.rate': options.rate, 'steps': 0, **dict(map(parse_assignment, options.set))}
     config = bringup.configure(options.task, options.preset, changes=changes)
     print(machine())
-    print(f'{config.task}, {config.preset}, {options.rate:g} steps/s')
+    print(' '.join([f'{config.task}, {config.preset}, {options.rate:g} steps/s', *options.set]))
     with tempfile.TemporaryDirectory(prefix='medal_') as place:
         folder = bringup.prepare(config, Path(place), 'control_loop', say=lambda text: None)
         nodes = bringup.training(config, folder)

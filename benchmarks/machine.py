@@ -1,4 +1,4 @@
-"""What figures were measured on, and what it gave to others meanwhile."""
+"""What figures were measured on."""
 
 from __future__ import annotations
 
@@ -20,9 +20,3 @@ def machine(device: str = 'cpu') -> str:
         text = f'{torch.cuda.get_device_name(device)}; {text}'
     load = os.getloadavg()[0]
     return f'{text}, load {load:.1f}, Python {platform.python_version()}, torch {torch.__version__}'
-
-
-def stolen() -> float:
-    """Return the seconds of all processors that the host of a virtual machine gave to others."""
-    with open('/proc/stat') as file:
-        return int(file.readline().split()[8]) / os.sysconf('SC_CLK_TCK')

@@ -77,6 +77,14 @@ class GraphConfig:
         low=0.02,
         high=2,
     )
+    act_at: float = option(
+        0.25,
+        'by the clock, the share of a period at which an action is published: one that is ready '
+        'sooner waits, so that they come evenly; 0: at once',
+        source='ours',
+        low=0,
+        high=0.5,
+    )
     restarts: int = option(
         5,
         'restarts of one node within ten minutes, after which the run ends; 0: none at all',

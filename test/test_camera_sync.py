@@ -80,6 +80,7 @@ def test_exact_stamps_are_matched(sync):
     assert np.array_equal(array_from_image(seen.images[0]), wrist)
     assert np.array_equal(array_from_image(seen.images[1]), third)
     assert seen.header.stamp == early
+    assert seen.tick == early
     assert seen.header.frame_id == 'base'
     assert list(seen.proprio) == [0.5, -0.5]
     assert seen.published.sec > 1e9
@@ -148,6 +149,7 @@ def test_a_tick_gets_images_that_are_fresh_enough(sync):
     seen = robot.wait(1)
     assert seen.sequence == 7
     assert seen.header.stamp == stamp_of(now + 1_000_000), 'of the newest image'
+    assert seen.tick == stamp_of(now), 'of the arm'
     for image in seen.images:
         assert np.array_equal(array_from_image(image), pixels(4, 4, 2))
     wait_until(lambda: robot.reported('surplus sets') == '2', 5.0, 'a count')

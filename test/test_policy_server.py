@@ -15,6 +15,7 @@ import pytest
 import toy
 from diagnostic_msgs.msg import DiagnosticArray
 from medal_ros.msg import Action, Observation, State, Weights
+from rclpy.duration import Duration
 from ros import NAMESPACE, Nodes, Probe, wait_until
 from safetensors.torch import save
 from small import AGENT, SPACES, agent_config
@@ -24,6 +25,7 @@ from medal_ros.learning.weights import Written, save_tensors
 from medal_ros.nodes.qos import HISTORY, STREAM
 
 LAG, EVERY, SEED_STEPS, NOISE = 4, 2, 5, 0.3
+PERIOD = 1.0  # seconds, by the clock
 CONFIG = agent_config(policy__form='noise')
 PARAMETERS = {
     'agent.policy.form': 'noise',
@@ -33,6 +35,7 @@ PARAMETERS = {
     'backward.agent.policy.noise.start': NOISE,
     'backward.agent.policy.noise.end': NOISE,
     'graph.lag': LAG,
+    'graph.act_at': 0.5,
     'graph.publish_every': EVERY,
 }
 
@@ -100,7 +103,7 @@ def servers(tmp_path_factory):
     folders = [tmp_path_factory.mktemp(name) for name in ('lockstep', 'clock')]
     with Nodes(folders[0]) as one, Nodes(folders[1]) as other, Probe() as probe:
         lockstep = Server(one, probe, folders[0], 'lockstep', 0.0)
-        clock = Server(other, probe, folders[1], 'clock', 10.0)
+        clock = Server(other, probe, folders[1], 'clock', 1 / PERIOD)
         for server in (lockstep, clock):
             toy.connected(server.observations, server.states, server.weights)
         yield lockstep, clock
@@ -193,6 +196,39 @@ def test_on_a_clock_the_newest_weights_count(clock):
     clock.settle()
     action = clock.ask(next(sequences))
     assert (values(action), action.weights_sequence) == ([0.2, 0.2], 6)
+
+
+def at(probe: Probe, sequence: int, ahead: float = 0.0) -> tuple[Observation, float]:
+    """Return an observation whose period began now, or that many seconds ahead, and when."""
+    message, now = toy.observation(sequence), probe.node.get_clock().now()
+    message.tick = (now + Duration(seconds=ahead)).to_msg()
+    return message, 1e-9 * now.nanoseconds
+
+
+def test_on_a_clock_an_action_waits_for_its_moment_of_the_period(clock):
+    clock.announce(0, 0.1)
+    clock.ask(2000)
+    for sequence, ahead in ((2001, 0.0), (2002, 3600.0)):  # the other one by a clock of its own
+        known = len(clock.actions)
+        message, began = at(clock.probe, sequence, ahead)
+        clock.observations.publish(message)
+        clock.states.publish(State(sequence=sequence, agent='forward', mode='practice'))
+        stamp = clock.next_action(known).header.stamp
+        assert stamp.sec + 1e-9 * stamp.nanosec - began >= 0.49 * PERIOD
+        assert len(clock.actions) == known + 1
+
+
+def test_an_action_that_waits_is_withdrawn_when_a_person_takes_over(clock):
+    clock.announce(0, 0.1)
+    clock.ask(2100)
+    known = len(clock.actions)
+    clock.observations.publish(at(clock.probe, 2101)[0])
+    for mode in ('practice', 'intervention'):
+        clock.states.publish(State(sequence=2101, agent='forward', mode=mode))
+    time.sleep(PERIOD)
+    clock.settle()
+    assert len(clock.actions) == known
+    assert clock.ask(2102).sequence == 2102
 
 
 def test_exploration_depends_on_seed_and_sequence_alone(server, clock):

@@ -135,6 +135,7 @@ class CameraSync(Node):
         stamps = [message.header.stamp for message in messages]
         observation.header.frame_id = arm.header.frame_id
         observation.header.stamp = max(stamps, key=nanoseconds)
+        observation.tick = arm.header.stamp
         observation.names = list(self.config.cameras)
         observation.images = images
         observation.proprio = arm.proprio

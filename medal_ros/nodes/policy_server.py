@@ -2,12 +2,17 @@
 
 In lockstep the weights used at step t are those of a fixed earlier step, so that a run repeats
 exactly while collecting and learning overlap. On a wall clock it takes the newest that a thread
-has read by then: inference waits neither for the learner nor for a disk.
+has read by then: inference waits neither for the learner nor for a disk. And it answers at the same
+moment of every period: what varies in the time that inference takes must not show in the motion.
 """
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
+from builtin_interfaces.msg import Time
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from medal_ros.config import NodeConfig
@@ -42,6 +47,7 @@ class PolicyServer(Node):
         self.observation: tuple[int, np.ndarray, np.ndarray] | None = None
         self.state: State | None = None
         self.answered: Action | None = None
+        self.due = 0.0  # of the answer to the present observation, monotonic
         self.waiting_since: float | None = None
         self.hurried: dict[str, int | None] = {}  # the newest weights, taken out of turn
         self.refused = 0
@@ -49,6 +55,8 @@ class PolicyServer(Node):
         self.create_subscription(Observation, 'observation', self.on_observation, STREAM)
         self.create_subscription(State, 'state', self.on_state, STREAM)
         self.create_subscription(Weights, 'weights/policy', self.on_weights, HISTORY)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.moment = self.create_timer(1.0, self.give, clock=steady, autostart=False)
         self.create_timer(1.0, self.check_patience)
         self.diagnostics = Diagnostics(self, self.describe)
 
@@ -61,9 +69,9 @@ class PolicyServer(Node):
             return
         self.observation = message.sequence, frame, proprio
         if self.answered is not None and self.answered.sequence == message.sequence:
-            if self.still_valid(self.answered):
-                self.publisher.publish(self.answered)  # asked again: the answer was lost
+            self.give()  # asked again: the answer was lost
         else:
+            self.due = time.monotonic() + self.wait_after(message.tick)
             self.act()
 
     def on_state(self, message: State) -> None:
@@ -102,8 +110,26 @@ class PolicyServer(Node):
             action=action.tolist(),
             weights_sequence=self.weights.loaded[state.agent].sequence,
         )
-        self.answered.header.stamp = self.get_clock().now().to_msg()
-        self.publisher.publish(self.answered)
+        self.give()
+
+    def give(self) -> None:
+        """Publish the answer, or do so when its moment of the period has come."""
+        self.moment.cancel()
+        if (wait := self.due - time.monotonic()) > 0:
+            self.moment.timer_period_ns = int(1e9 * wait)
+            self.moment.reset()
+        elif self.still_valid(self.answered):
+            if self.answered.header.stamp == Time():
+                self.answered.header.stamp = self.get_clock().now().to_msg()
+            self.publisher.publish(self.answered)
+
+    def wait_after(self, tick: Time) -> float:
+        """Return seconds from now until the moment of the period that began at `tick`."""
+        graph = self.config.graph
+        if graph.rate == 0:
+            return 0.0
+        whole, passed = graph.act_at / graph.rate, self.now() - (tick.sec + 1e-9 * tick.nanosec)
+        return float(np.clip(whole - passed, 0.0, whole))  # whatever the arm's clock says
 
     def choose(
         self, agent: str, sequence: int, frame: np.ndarray, proprio: np.ndarray
