@@ -76,6 +76,20 @@ class Server:
         self.show(sequence, agent)
         return self.next_action(known)
 
+    def begin(self, sequence: int, ahead: float = 0.0) -> float:
+        """Publish the observation of a period that began now, or seconds ahead; return when."""
+        message, now = toy.observation(sequence), self.probe.node.get_clock().now()
+        message.tick = (now + Duration(seconds=ahead)).to_msg()
+        self.observations.publish(message)
+        return 1e-9 * now.nanoseconds
+
+    def answered_after(self, sequence: int, ahead: float = 0.0) -> float:
+        """Return the seconds that an answer took."""
+        known, began = len(self.actions), self.begin(sequence, ahead)
+        self.states.publish(State(sequence=sequence, agent='forward', mode='practice'))
+        stamp = self.next_action(known).header.stamp
+        return stamp.sec + 1e-9 * stamp.nanosec - began
+
     def next_action(self, known: int) -> Action:
         wait_until(lambda: len(self.actions) > known, 10.0, 'an action')
         return self.actions[known]
@@ -198,31 +212,22 @@ def test_on_a_clock_the_newest_weights_count(clock):
     assert (values(action), action.weights_sequence) == ([0.2, 0.2], 6)
 
 
-def at(probe: Probe, sequence: int, ahead: float = 0.0) -> tuple[Observation, float]:
-    """Return an observation whose period began now, or that many seconds ahead, and when."""
-    message, now = toy.observation(sequence), probe.node.get_clock().now()
-    message.tick = (now + Duration(seconds=ahead)).to_msg()
-    return message, 1e-9 * now.nanoseconds
-
-
 def test_on_a_clock_an_action_waits_for_its_moment_of_the_period(clock):
     clock.announce(0, 0.1)
     clock.ask(2000)
+    late = clock.diagnosed(lambda _, values: values)['late']
     for sequence, ahead in ((2001, 0.0), (2002, 3600.0)):  # the other one by a clock of its own
-        known = len(clock.actions)
-        message, began = at(clock.probe, sequence, ahead)
-        clock.observations.publish(message)
-        clock.states.publish(State(sequence=sequence, agent='forward', mode='practice'))
-        stamp = clock.next_action(known).header.stamp
-        assert stamp.sec + 1e-9 * stamp.nanosec - began >= 0.49 * PERIOD
-        assert len(clock.actions) == known + 1
+        assert clock.answered_after(sequence, ahead) >= 0.49 * PERIOD
+    assert clock.diagnosed(lambda _, values: values)['late'] == late
+    clock.answered_after(2003, -5.0)  # too late for its moment
+    clock.diagnosed(lambda _, values: values['late'] == str(int(late) + 1))
 
 
 def test_an_action_that_waits_is_withdrawn_when_a_person_takes_over(clock):
     clock.announce(0, 0.1)
     clock.ask(2100)
     known = len(clock.actions)
-    clock.observations.publish(at(clock.probe, 2101)[0])
+    clock.begin(2101)
     for mode in ('practice', 'intervention'):
         clock.states.publish(State(sequence=2101, agent='forward', mode=mode))
     time.sleep(PERIOD)

@@ -47,10 +47,10 @@ class PolicyServer(Node):
         self.observation: tuple[int, np.ndarray, np.ndarray] | None = None
         self.state: State | None = None
         self.answered: Action | None = None
-        self.due = 0.0  # of the answer to the present observation, monotonic
+        self.due = 0.0  # when to answer the present observation, monotonic; 0: at once
         self.waiting_since: float | None = None
         self.hurried: dict[str, int | None] = {}  # the newest weights, taken out of turn
-        self.refused = 0
+        self.refused = self.late = 0
         self.publisher = self.create_publisher(Action, 'action', STREAM)
         self.create_subscription(Observation, 'observation', self.on_observation, STREAM)
         self.create_subscription(State, 'state', self.on_state, STREAM)
@@ -71,7 +71,7 @@ class PolicyServer(Node):
         if self.answered is not None and self.answered.sequence == message.sequence:
             self.give()  # asked again: the answer was lost
         else:
-            self.due = time.monotonic() + self.wait_after(message.tick)
+            self.due = self.moment_after(message.tick)
             self.act()
 
     def on_state(self, message: State) -> None:
@@ -110,6 +110,7 @@ class PolicyServer(Node):
             action=action.tolist(),
             weights_sequence=self.weights.loaded[state.agent].sequence,
         )
+        self.late += 0 < self.due < time.monotonic()
         self.give()
 
     def give(self) -> None:
@@ -123,13 +124,14 @@ class PolicyServer(Node):
                 self.answered.header.stamp = self.get_clock().now().to_msg()
             self.publisher.publish(self.answered)
 
-    def wait_after(self, tick: Time) -> float:
-        """Return seconds from now until the moment of the period that began at `tick`."""
+    def moment_after(self, tick: Time) -> float:
+        """Return when to answer in the period that began at `tick`, monotonic; 0: at once."""
         graph = self.config.graph
-        if graph.rate == 0:
+        if not (graph.rate and graph.act_at):
             return 0.0
         whole, passed = graph.act_at / graph.rate, self.now() - (tick.sec + 1e-9 * tick.nanosec)
-        return float(np.clip(whole - passed, 0.0, whole))  # whatever the arm's clock says
+        # Never longer than that, whatever the clock of the arm says.
+        return time.monotonic() + min(whole, whole - passed)
 
     def choose(
         self, agent: str, sequence: int, frame: np.ndarray, proprio: np.ndarray
@@ -184,7 +186,8 @@ class PolicyServer(Node):
     def describe(self) -> tuple[str, dict[str, object]]:
         waiting = 'for weights' if self.waiting_since is not None else self.weights.complaint
         steps = {f'{name}_steps': w.steps for name, w in self.weights.loaded.items()}
-        return waiting, {'refused': self.refused, 'weights refused': self.weights.refused, **steps}
+        counts = {'refused': self.refused, 'weights refused': self.weights.refused}
+        return waiting, {**counts, 'late': self.late, **steps}
 
 
 def main() -> None:
