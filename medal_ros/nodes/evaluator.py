@@ -27,7 +27,7 @@ from medal_ros.evaluation import (
     saved_steps,
     starts,
 )
-from medal_ros.learning.performance import tune
+from medal_ros.learning.performance import one_arena, tune
 from medal_ros.learning.states import States
 from medal_ros.learning_curve import draw_learning_curve
 from medal_ros.msg import Evaluation as EvaluationMessage
@@ -235,6 +235,7 @@ class Evaluator(Node):
 
 
 def main() -> None:
+    one_arena()  # ROS has threads of its own
     run(Evaluator)
 
 

@@ -27,7 +27,7 @@ from medal_ros.evaluation import load_policy
 from medal_ros.exam.plan import Candidate, Trial
 from medal_ros.exam.score import write_tables
 from medal_ros.exam.session import VERDICTS, Outcome, Session
-from medal_ros.learning.performance import tune
+from medal_ros.learning.performance import one_arena, tune
 from medal_ros.learning.policy import Policy
 from medal_ros.msg import Action, Label, Observation, State, Step
 from medal_ros.nodes.diagnostics import Diagnostics
@@ -323,6 +323,7 @@ class Examiner(Node):
 
 
 def main() -> None:
+    one_arena()  # ROS has threads of its own
     run(Examiner)
 
 

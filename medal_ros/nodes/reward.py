@@ -23,7 +23,7 @@ from medal_ros.learning.demonstrations import load_demonstrations
 from medal_ros.learning.device import choose_device
 from medal_ros.learning.health import classifier_complaint
 from medal_ros.learning.learner_state import restore_reward, reward_state
-from medal_ros.learning.performance import tune
+from medal_ros.learning.performance import one_arena, tune
 from medal_ros.learning.recovery import open_reader
 from medal_ros.learning.replay import Counts, Replay
 from medal_ros.learning.states import States
@@ -222,6 +222,7 @@ class RewardNode(Node):
 
 
 def main() -> None:
+    one_arena()  # ROS has threads of its own
     run(RewardNode)
 
 

@@ -28,7 +28,7 @@ from medal_ros.learning.demonstrations import load_demonstrations
 from medal_ros.learning.device import choose_device
 from medal_ros.learning.health import AgentHealth
 from medal_ros.learning.learner import Learner
-from medal_ros.learning.performance import tune
+from medal_ros.learning.performance import one_arena, tune
 from medal_ros.learning.recovery import open_store
 from medal_ros.msg import Label, Observation, State, Step, Stored, Weights
 from medal_ros.msg import Learner as LearnerStatus
@@ -393,6 +393,7 @@ class Trainer(Node):
 
 
 def main() -> None:
+    one_arena()  # ROS has threads of its own
     run(Trainer)
 
 
