@@ -45,3 +45,34 @@ def test_a_middleware_that_does_not_let_go_does_not_keep_the_process() -> None:
 def test_otherwise_there_is_no_alarm() -> None:
     status, output, _ = end(0.0)
     assert status == 0 and output.split() == ['closed', 'ended']
+
+
+WAITS = """
+import os
+import ros
+from rclpy.node import Node
+from medal_ros.nodes import run
+
+class Idle(Node):
+    def __init__(self):
+        super().__init__('idle')
+        self.create_timer(0.05, lambda: print('here', flush=True))
+
+run.run(Idle)
+os._exit(0)  # as every node does: Python forgets its handlers before it ends
+"""
+
+
+def test_signals_that_come_together_end_it_too() -> None:
+    command = [sys.executable, '-c', f'import sys; sys.path.insert(0, "test")\n{WAITS}']
+    for _ in range(3):
+        node = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            assert node.stdout.readline() == 'here\n'
+            for _ in range(300):  # as when who started it is killed, and somebody ends it, too
+                node.send_signal(signal.SIGINT)
+                node.send_signal(signal.SIGTERM)
+            assert node.wait(20.0) == 0
+        finally:
+            node.kill()
+            node.communicate()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -75,23 +74,32 @@ def say(words: str) -> None:
         print(words, flush=True)
 
 
-def _take_signals() -> threading.Event:
+class _Stop:
+    """Whether to end. A threading.Event would wait for itself when a second signal comes."""
+
+    asked = False
+
+    def ask(self, *_: object) -> None:
+        self.asked = True
+
+
+def _take_signals() -> _Stop:
     """Replace KeyboardInterrupt, which can strike in the middle of any callback.
 
     rclpy ends the context on a signal and then calls these handlers; what arrives before
     `rclpy.init` or while the node closes comes here only.
     """
-    stop = threading.Event()
+    stop = _Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, stop.ask)
     return stop
 
 
-def _spin(node: Node, stop: threading.Event) -> None:
+def _spin(node: Node, stop: _Stop) -> None:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        while rclpy.ok() and not stop.is_set():
+        while rclpy.ok() and not stop.asked:
             executor.spin_once()
     finally:
         executor.shutdown()
