@@ -129,6 +129,11 @@ class Monitor:
             return None
         return parameter_value_to_python(future.result().values[0])
 
+    def doing(self, node: str) -> str:
+        """Return what a node last said it is doing, in words; empty where it said nothing."""
+        status = self.health.get(f'{self.namespace}/{node}: status', DiagnosticStatus())
+        return next((plain(v.value) for v in status.values if v.key == 'doing'), '')
+
     def close(self) -> None:
         self.executor.shutdown()
         self.node.destroy_node()

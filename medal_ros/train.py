@@ -208,6 +208,8 @@ def wait(
         processes.tend()
         herald.tell(view)
         if view is not None:
+            if view.status.mode == 'done':
+                view.update(phase=monitor.doing('evaluator') or view.status.phase)
             view.tick()
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 import toy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from medal_ros.msg import Evaluation, Learner, State
 from medal_ros.srv import SwitchPolicy
 from ros import Probe
@@ -71,6 +71,19 @@ def test_health_is_that_of_its_namespace(probe, monitor):
     assert monitor.wait_for(lambda: 'medal/reward: status' in monitor.health, 10.0)
     monitor.spin(0.1)
     assert list(monitor.health) == ['medal/reward: status']
+
+
+def test_it_knows_what_a_node_is_doing(probe, monitor):
+    publisher = toy.publisher(probe, DiagnosticArray, '/diagnostics', STREAM)
+    toy.connected(publisher)
+    assert monitor.doing('evaluator') == ''
+    told = DiagnosticStatus(name='medal/evaluator: status', hardware_id='medal/evaluator')
+    told.values = [KeyValue(key='doing', value='training the\x1b[2J cloning baseline')]
+    publisher.publish(DiagnosticArray(status=[told]))
+    assert monitor.wait_for(lambda: bool(monitor.doing('evaluator')), 10.0)
+    assert monitor.doing('evaluator').startswith('training the')
+    assert '\x1b' not in monitor.doing('evaluator'), 'a terminal would obey it'
+    assert monitor.doing('reward') == ''
 
 
 def test_waiting_has_an_end(monitor):
