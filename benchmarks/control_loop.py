@@ -84,8 +84,8 @@ class Record:
     def on_step(self, message: Step) -> None:
         self.sources[message.sequence] = message.source
 
-    def report(self, rate: float) -> str:
-        """Return the figures of all answered observations as lines."""
+    def report(self, rate: float, bare: np.ndarray) -> str:
+        """Return the figures of all answered observations as lines; `bare`: a timer's ticks."""
         both = sorted(self.acted.keys() & self.published.keys())
         acted = np.array([self.acted[n] for n in both])
         follow = np.diff(both) == 1  # an arm's reset between segments is nobody's delay
@@ -110,7 +110,11 @@ class Record:
         for i in late[:MOST_LISTED]:
             source = self.sources.get(shown[i], 'unknown')
             after = f'{1000 * ticks[i]:.0f} ms after {shown[i]}, a step of {source}'
-            lines.append(f'    observation {shown[i + 1]}: {after}')
+            begin, end = self.images[shown[i]], self.images[shown[i + 1]]
+            missed = late_of(np.diff(bare), rate)
+            both = np.any((bare[missed] < end) & (bare[missed + 1] > begin))
+            also = ', when the bare timer missed one, too' if both else ''
+            lines.append(f'    observation {shown[i + 1]}: {after}{also}')
         return '\n'.join(lines)
 
     def clear(self) -> None:
@@ -146,12 +150,12 @@ class BareTimer:
         self._process.start()
         self.first = self._ours.recv()  # it has imported everything
 
-    def intervals(self) -> np.ndarray:
-        """End it, and return the seconds from tick to tick."""
+    def ticks(self) -> np.ndarray:
+        """End it, and return when its ticks came, by the clock of ROS's stamps."""
         self._ours.send(None)
         came = self._ours.recv()
         self._process.join()
-        return np.diff(came)
+        return np.array(came)
 
 
 def tick(rate: float, core: int | None, pipe: Any) -> None:
@@ -167,18 +171,18 @@ def tick(rate: float, core: int | None, pipe: Any) -> None:
     while not pipe.poll():
         due += 1 / rate
         time.sleep(max(0.0, due - time.monotonic()))
-        came.append(time.monotonic())
+        came.append(time.time())
     pipe.send(came)
 
 
-def beside(timer: BareTimer, watchers: dict[int, BareTimer]) -> str:
+def beside(bare: np.ndarray, rate: float, watchers: dict[int, BareTimer]) -> str:
     """Return as lines what the machine allowed meanwhile."""
-    intervals = timer.intervals()
-    p99 = 1000 * np.percentile(abs(intervals - 1 / timer.rate), 99)
-    missed = f'{len(late_of(intervals, timer.rate))} of {len(intervals)} ticks missed'
+    intervals = np.diff(bare)
+    p99 = 1000 * np.percentile(abs(intervals - 1 / rate), 99)
+    missed = f'{len(late_of(intervals, rate))} of {len(intervals)} ticks missed'
     lines = [f'  a bare timer beside it: off by {p99:.2f} ms at p99, {missed}']
     for core, watcher in watchers.items():
-        away = 1000 * watcher.intervals()
+        away = 1000 * np.diff(watcher.ticks())
         if not watcher.first:
             continue
         lines.append(
@@ -221,7 +225,8 @@ def measure(
             monitor.spin(duration)
             passed = time.monotonic() - began
             processes.check()
-            machine_allowed = beside(timer, watchers)
+            bare = timer.ticks()
+            machine_allowed = beside(bare, rate, watchers)
         finally:
             processes.stop(60.0)
         del kept
@@ -231,7 +236,7 @@ def measure(
         updates, stored = now.updates - before.updates, now.stored - before.stored
         learned = f', {updates / passed:.2f} updates/s, {stored / passed:.2f} transitions stored/s'
     print(f'{title}: {duration:g} s{learned}, {len(record.acted)} actions', flush=True)
-    print(f'{record.report(rate)}\n{machine_allowed}', flush=True)
+    print(f'{record.report(rate, bare)}\n{machine_allowed}', flush=True)
 
 
 def learn_between_steps(config: RunConfig, folder: RunFolder, rate: float, duration: float) -> None:
