@@ -114,6 +114,22 @@ def test_the_last_step_of_an_arm_that_ended_is_not_counted(heard):
     assert joiner.refused == 0
 
 
+def test_it_is_not_counted_either_by_who_goes_on_from_between_it_and_the_next_arm():
+    joiner, _ = join(0, step(0), 1, step(1))
+    joiner.add_step(step(2, 'restart', ''))
+    joiner.add_observation(*observation(3))
+    assert joiner.settle().sequence == joiner.refused == 1  # as the store's journal has it
+    another = StepJoiner(joiner.replay)
+    another.restore(joiner.snapshot())
+    for following in (step(2, 'restart', ''), step(3)):
+        another.add_step(following)
+        another.add_observation(*observation(following.sequence + 1))
+    while another.settle() is not None:
+        pass
+    assert stored(another) == [('forward', 0, 0, 1), ('forward', 3, 3, 4)]
+    assert another.refused == 0
+
+
 def test_a_lost_step_is_a_gap():
     joiner, resolved = join(0, step(0), 1, 2, step(2), 3)
     assert stored(joiner) == [('forward', 0, 0, 1), ('forward', 2, 2, 3)]

@@ -70,6 +70,7 @@ class StepJoiner:
             'next': self.next,
             'tail': self._tail,
             'refused': self.refused,
+            'refused_last': self._refused_last,
             'interventions': self.interventions.snapshot(),
         }
 
@@ -77,6 +78,7 @@ class StepJoiner:
         """Go on from a snapshot, over the replay of that moment."""
         self.next, self._tail = snapshot['next'], snapshot['tail']
         self.refused = snapshot['refused']
+        self._refused_last = snapshot.get('refused_last', -1)  # runs of before did not note it
         self.interventions.restore(snapshot['interventions'])
 
     def add_observation(self, sequence: int, frame: np.ndarray, proprio: np.ndarray) -> None:
