@@ -48,7 +48,8 @@ class Classifier(nn.Module):
     def embed(self, frames: Tensor, proprio: Tensor) -> Tensor:
         """Return `(batch, n)` embeddings, fused with proprioception where the agent's sees it."""
         if len(self.views) < frames.shape[-1]:
-            frames = frames[..., self._seen]  # an index on the device: nothing waits for it
+            # Nothing waits for an index on the device, and [..., seen] takes ten times as long.
+            frames = frames.index_select(-1, self._seen)
         embedding = self.encoder(frames)
         return torch.cat([embedding, proprio], -1) if self.sees_proprio else embedding
 
