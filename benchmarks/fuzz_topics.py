@@ -197,6 +197,11 @@ def topics(made: dict[str, Any], config: Any, run: Any) -> Iterator[Target]:
         ('monitor learner', Learner, listen('learner')),
         ('monitor evaluation', figures, listen('evaluation')),
         ('monitor /diagnostics', health, m.monitor._take_health),
+        *(
+            (f'{name} /diagnostics', health, node.diagnostics.listen)
+            for name, node in made.items()
+            if hasattr(node, 'diagnostics')
+        ),
         *franka(size),
     ):
         yield Target('topic', name, sent(good), take)

@@ -23,6 +23,7 @@ from medal_ros.nodes.qos import HISTORY, LATCHED
 from medal_ros.srv import SwitchPolicy
 
 MOST_HEALTH = 100  # nodes of which the newest word is kept
+LONGEST = 4000  # characters of a list of nodes
 WATCHERS = ('monitor', 'console', 'recorder')  # nodes that only look on
 DISCOVERY = 5.0  # seconds that finding others on this machine may take
 
@@ -60,7 +61,8 @@ class Monitor:
         self.executor.add_node(self.node)
         self.namespace = namespace
         self.health: dict[str, DiagnosticStatus] = {}
-        self.on_word: Callable[[str], None] = lambda name: None  # of a node, by its name
+        # Called with a node's name whenever it speaks, and whom it hears, if it says so.
+        self.on_word: Callable[[str, set[str] | None], None] = lambda name, hears: None
         self.newest: dict[str, Any] = {}
         self.on_event = on_event or (lambda kind, message: None)
         for kind, message, qos in (
@@ -152,4 +154,11 @@ class Monitor:
             if known and status.hardware_id.startswith(f'{self.namespace}/'):
                 status.message = plain(status.message)
                 self.health[plain(status.name)] = status
-                self.on_word(status.hardware_id.removeprefix(f'{self.namespace}/'))
+                name = status.hardware_id.removeprefix(f'{self.namespace}/')
+                self.on_word(name, heard_by(status))
+
+
+def heard_by(status: DiagnosticStatus) -> set[str] | None:
+    """Return the nodes that the one of a status says it hears; None: it does not say."""
+    said = (v.value[:LONGEST] for v in status.values if v.key == 'hears')
+    return next((set(names.split(', ')) for names in said), None)

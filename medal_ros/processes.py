@@ -167,14 +167,20 @@ class Processes:
             return
         busy = lambda name: name in self.running and runnable(self.running[name].pid)  # noqa: E731
         for name, seconds in self.restarts.hung(busy).items():
-            self.told.append(f'the node {name} said nothing for {seconds:.0f} s and is killed')
-            if name in self.running:
-                self.running[name].kill()  # `check` sees its end
+            self._kill(name, f'the node {name} said nothing for {seconds:.0f} s and is killed')
+        for name, other in self.restarts.deaf().items():
+            why = f'the nodes {name} and {other} do not hear each other: {name} is killed'
+            self._kill(name, why)
         for name in self.restarts.due():
             self.specs[name] = self.specs[name].again()
             self._start(self.specs[name])
         if self.reserve and not (self.nursery or self._waiting or self.restarts.away):
             self._nurse()
+
+    def _kill(self, name: str, why: str) -> None:
+        self.told.append(why)
+        if name in self.running:
+            self.running[name].kill()  # `check` sees its end
 
     def stop(self, seconds: float, say: Callable[[str], None] = print) -> list[str]:
         """Interrupt every node, wait for it, and kill what is left; return whom.

@@ -1,7 +1,8 @@
 """Which node of a graph is started again, when, and when that is given up. No ROS, no process here.
 
-A node that ended, or that said nothing on `/diagnostics` for too long, is started again after a
-delay that doubles while it ends soon after each start. More restarts than are allowed end the run.
+A node that ended, that said nothing on `/diagnostics` for too long, or that does not hear another
+one is started again after a delay that doubles while it ends soon after each start. More restarts
+than are allowed end the run.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+FRESH = 3.0  # seconds for which a node that has spoken, as it does once a second, is there
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class RestartLimits:
         starting: The same from its start to its first word: importing torch takes a while.
         first: Seconds from its end to its start.
         longest: Seconds that this may grow to.
-        busy: So many times longer may be silent who waits for a processor, or uses one.
+        busy: So many times longer may be silent who waits for a processor, or uses one; and may
+            not hear another one who speaks.
         settled: Seconds after which a node counts as well again, and the delay as at first.
         asleep: Seconds between two looks after which it was us who hung: nobody is blamed.
     """
@@ -47,7 +52,14 @@ class TooManyRestarts(Exception):
 class _Life:
     began: float
     heard: float | None = None  # None: not yet
+    first: float | None = None  # when it was heard first
+    hears: dict[str, float] = field(default_factory=dict)  # when others were heard by it last
+    listens: bool = False  # whether it says whom it hears
     blamed: bool = False  # for hanging
+
+    def is_there(self, now: float) -> bool:
+        """Whether it speaks, and nobody is about to kill it."""
+        return self.heard is not None and now - self.heard < FRESH and not self.blamed
 
 
 class Restarts:
@@ -77,10 +89,14 @@ class Restarts:
         self._due.pop(name, None)
         self._lives[name] = _Life(self.clock())
 
-    def heard(self, name: str) -> None:
-        """Note a word of a node."""
-        if name in self._lives:
-            self._lives[name].heard = self.clock()
+    def heard(self, name: str, hears: AbstractSet[str] | None = None) -> None:
+        """Note a word of a node, and which others it hears; None: it does not say."""
+        if (life := self._lives.get(name)) is None:
+            return
+        life.heard = now = self.clock()
+        life.first = now if life.first is None else life.first
+        life.listens = hears is not None
+        life.hears.update((other, now) for other in hears or () if other in self._lives)
 
     def ended(self, name: str) -> float:
         """Note that a node's process is no more; return in how many seconds it is started again.
@@ -118,7 +134,8 @@ class Restarts:
         if now - self._looked > limits.asleep:  # we could not listen: all begin anew
             for life in self._lives.values():
                 life.began += now - self._looked
-                life.heard = now if life.heard is not None else None
+                if life.heard is not None:
+                    life.heard = life.first = now
         self._looked = now
         silences = {}
         for name, life in self._lives.items():
@@ -131,6 +148,28 @@ class Restarts:
             if silence > limits.busy * patience or not busy(name):
                 silences[name], life.blamed = silence, True
         return silences
+
+    def deaf(self) -> dict[str, str]:
+        """Return, once each, nodes that do not hear, or are not heard by, another one that speaks.
+
+        Whoever began later is meant: it found the other one in its place. Only a few moments after
+        both have spoken first do they have to have found each other.
+
+        Returns:
+            Which other one, by name.
+        """
+        now, found = self.clock(), {}
+        patience = self.limits.busy * self.limits.silent
+        for name, life in self._lives.items():
+            for other, theirs in self._lives.items():
+                there = life.is_there(now) and theirs.is_there(now)
+                if other == name or patience <= 0 or not there or not life.listens:
+                    continue
+                if now - max(life.first, theirs.first, life.hears.get(other, 0.0)) <= patience:
+                    continue
+                younger, older = (name, other) if life.began >= theirs.began else (other, name)
+                found[younger], self._lives[younger].blamed = older, True
+        return found
 
     @property
     def away(self) -> list[str]:

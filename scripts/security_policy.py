@@ -53,7 +53,7 @@ Rights = dict[str, set[str]]
 # It begins with the plan of an examination on the disk.
 EXAMINER: Rights = {
     'publish': {'action', 'examination', '/diagnostics'},
-    'subscribe': {'observation', 'state', 'step', 'label'},
+    'subscribe': {'observation', 'state', 'step', 'label', '/diagnostics'},
     'request': {'intervene', 'reset_done', 'home', 'sim/start'},
 }
 # It serves a page from the moment it is made.
@@ -67,7 +67,8 @@ CONSOLE: Rights = {
 # It makes a bag, and it reads a run: neither is at hand.
 RECORDER: Rights = {'publish': {'/diagnostics'}, 'subscribe': set(TOPICS)}
 REPLAYER: Rights = {
-    'publish': {'observation', 'state', 'step', 'reward', 'camera/*/image_raw', '/diagnostics'}
+    'publish': {'observation', 'state', 'step', 'reward', 'camera/*/image_raw', '/diagnostics'},
+    'subscribe': {'/diagnostics'},
 }
 # With all that a run can have.
 CHANGES = {'demonstrations.count': 1, 'ask_for_help.privileged': True}
@@ -119,7 +120,7 @@ def franka() -> Rights:
         'publish': {'step', 'robot_state', 'arm/help', '/diagnostics', c.topics.target_pose}
         | {'/tf_static'},
         'subscribe': {'state', 'action', 'teleop', c.topics.robot_state, c.topics.joint_states}
-        | {c.topics.pose, joints, '/tf', '/tf_static'},
+        | {c.topics.pose, joints, '/tf', '/tf_static', '/diagnostics'},
         'reply': {'arm/resume'},
         'request': {*switch, state},
         'call': {c.recovery.action, c.home.action, c.gripper.action},

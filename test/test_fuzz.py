@@ -23,6 +23,7 @@ UNTOUCHED = (
     'franka_arm',
     'examiner',
     'recorder',  # writes bytes that it never looks into
+    'replayer',  # hears what every node hears, and nothing else
 )
 EACH = {'file': 30, 'text': 60, 'topic': 8, 'service': 12}
 

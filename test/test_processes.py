@@ -151,6 +151,28 @@ def test_a_killed_and_a_hung_node_are_started_again_until_it_is_too_often(tmp_pa
     assert not alive(left)
 
 
+def test_of_two_that_do_not_hear_each_other_the_younger_is_started_again(tmp_path):
+    restarts = Restarts(RestartLimits(silent=6.0, busy=1.0, first=0.1))
+    processes = Processes(SPECS, tmp_path, 'medal', restarts)
+    monitor, hear = Monitor('medal'), {}
+
+    def on_word(name: str, hears: set[str]) -> None:
+        hear[name] = hears
+        restarts.heard(name, set() if name == 'operator' and not restarts.counts else hears)
+
+    monitor.on_word = on_word
+    try:
+        tended(processes, monitor, lambda: restarts.counts and restarts.away == [])
+        assert restarts.counts == {'operator': 1}
+        deaf = 'the nodes operator and supervisor do not hear each other: operator is killed'
+        assert processes.told[0] == deaf
+        both = {'operator': {'supervisor'}, 'supervisor': {'operator'}}
+        tended(processes, monitor, lambda: hear == both)  # in truth
+    finally:
+        monitor.close()
+        assert processes.stop(10.0) == []
+
+
 def test_who_waits_for_a_processor_is_told_from_who_sleeps():
     sleeper = subprocess.Popen(['sleep', '60'])
     runner = subprocess.Popen([sys.executable, '-c', 'while True: pass'])

@@ -116,6 +116,63 @@ def test_nobody_is_blamed_when_we_slept_or_when_silence_is_allowed(clock):
     assert watch(patient, clock, 1000) == []
 
 
+def deaf(nodes: Restarts, clock: Clock, seconds: int, **hears: str) -> list[tuple[str, str]]:
+    """Let nodes say once a second whom they hear; return who was found deaf, and to whom."""
+    found = []
+    for _ in range(seconds):
+        clock.now += 1
+        for name, others in hears.items():
+            nodes.heard(name, set(others.split()))
+        found += nodes.deaf().items()
+    return found
+
+
+def test_the_younger_of_two_who_do_not_hear_each_other_is_blamed_once(clock):
+    nodes = restarts(clock, silent=10, busy=3)
+    for name in ('arm', 'camera', 'trainer'):
+        nodes.started(name)
+    well = {'arm': 'camera trainer', 'camera': 'arm trainer', 'trainer': 'arm camera'}
+    assert deaf(nodes, clock, 100, **well) == []
+    nodes.ended('trainer')
+    nodes.started('trainer')
+    assert deaf(nodes, clock, 31, **(well | {'trainer': 'camera stranger'})) == []
+    assert deaf(nodes, clock, 90, **(well | {'trainer': 'camera'})) == [('trainer', 'arm')]
+    nodes.ended('trainer')
+    nodes.started('trainer')  # heard by nobody this time
+    assert deaf(nodes, clock, 40, arm='camera', camera='arm', trainer='arm camera') == [
+        ('trainer', 'arm')
+    ]
+    nodes.ended('trainer')
+    nodes.started('trainer')
+    assert deaf(nodes, clock, 100, **well) == []
+
+
+@pytest.mark.parametrize(
+    'hears',
+    [
+        {'arm': ''},  # the trainer says nothing at all: that is silence
+        {'arm': '', 'trainer': 'arm'},  # nobody may be blamed where it is not allowed
+    ],
+)
+def test_nobody_is_deaf_to_the_silent_or_where_silence_is_allowed(clock, hears):
+    nodes = restarts(clock, silent=0 if 'trainer' in hears else 10)
+    nodes.started('arm')
+    nodes.started('trainer')
+    assert deaf(nodes, clock, 5, arm='trainer', trainer='arm') == []
+    assert deaf(nodes, clock, 200, **hears) == []
+
+
+def test_who_does_not_say_whom_it_hears_is_not_deaf(clock):
+    nodes = restarts(clock, silent=10)
+    nodes.started('arm')
+    nodes.started('trainer')
+    for _ in range(200):
+        clock.now += 1
+        nodes.heard('arm')
+        nodes.heard('trainer', {'arm'})
+        assert nodes.deaf() == {}
+
+
 def test_a_note_counts_within_its_session_only(tmp_path):
     folder = RunFolder(tmp_path)
     Note(folder, 'arm').write({'sequence': 3})

@@ -101,7 +101,7 @@ def blow(config: RunConfig, folder: RunFolder, monitor: Monitor, faults: list) -
             end = str(error)
         finally:
             processes.restarts = None
-            monitor.on_word = lambda name: None
+            monitor.on_word = lambda name, hears: None
             killed = processes.stop(STOP_SECONDS)
     if killed:
         end = end or f'had to kill {", ".join(killed)}'

@@ -95,8 +95,8 @@ class Storm:
         ):
             node.create_subscription(kind, topic, take, qos)
 
-        def on_word(name: str) -> None:
-            restarts.heard(name)
+        def on_word(name: str, hears: set[str] | None) -> None:
+            restarts.heard(name, hears)
             self.heard[name] = time.monotonic()
 
         self.monitor.on_word = on_word

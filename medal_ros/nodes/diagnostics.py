@@ -1,4 +1,4 @@
-"""What a node says about itself on /diagnostics: what it waits for, and its counts."""
+"""What a node says about itself on /diagnostics: what it waits for, its counts, whom it hears."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from collections.abc import Callable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
+
+from medal_ros.bounded import plain
+
+HEARD = 3.0  # seconds for which a word of another node, who speaks once a second, counts
+MOST_HEARD = 64  # nodes that are kept in mind
 
 Description = tuple[str, Mapping[str, object]]
 
@@ -19,6 +24,9 @@ class Wrong(str):
 
 class Diagnostics:
     """Publishes one status of a node, once a second and when asked to.
+
+    It says there whose statuses it has heard of late, too, so that somebody can notice a node that
+    others hear and that does not hear them.
 
     Args:
         node: Its name, with the namespace, is the status's hardware id.
@@ -38,11 +46,29 @@ class Diagnostics:
         self.node, self.describe = node, describe
         space = node.get_namespace().strip('/')
         self.name = f'{space}/{name or node.get_name()}'.strip('/')
+        self._space = f'{space}/'
+        self._others: dict[str, float] = {}
         self.publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        node.create_subscription(DiagnosticArray, '/diagnostics', self.listen, 50)
         self.timer = node.create_timer(period, self.publish)
+
+    def listen(self, message: DiagnosticArray) -> None:
+        """Note who has spoken, of the nodes of our namespace."""
+        for status in message.status:
+            name = status.hardware_id
+            known = name in self._others or len(self._others) < MOST_HEARD
+            if known and name != self.name and name.startswith(self._space):
+                self._others[name] = time.monotonic()
+
+    def heard(self) -> list[str]:
+        """Return the nodes that have spoken of late, without their namespace."""
+        now = time.monotonic()
+        self._others = {name: at for name, at in self._others.items() if now - at < HEARD}
+        return sorted(plain(name.removeprefix(self._space)) for name in self._others)
 
     def publish(self) -> None:
         words, values = self.describe()
+        values = {**values, 'hears': ', '.join(self.heard())}
         level = DiagnosticStatus.WARN if words else DiagnosticStatus.OK
         status = DiagnosticStatus(
             name=f'{self.name}: status',
