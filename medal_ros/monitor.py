@@ -25,7 +25,7 @@ from medal_ros.srv import SwitchPolicy
 MOST_HEALTH = 100  # nodes of which the newest word is kept
 LONGEST = 4000  # characters of a list of nodes
 WATCHERS = ('monitor', 'console', 'recorder')  # nodes that only look on
-DISCOVERY = 5.0  # seconds that finding others on this machine may take
+DISCOVERY = 10.0  # seconds that finding others may take: on a busy machine it was seen to take five
 
 
 class Monitor:
