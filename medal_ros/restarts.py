@@ -52,7 +52,7 @@ class TooManyRestarts(Exception):
 class _Life:
     began: float
     heard: float | None = None  # None: not yet
-    first: float | None = None  # when it was heard first
+    speaks: float = 0.0  # since when it is heard without a break
     hears: dict[str, float] = field(default_factory=dict)  # when others were heard by it last
     listens: bool = False  # whether it says whom it hears
     blamed: bool = False  # for hanging
@@ -93,8 +93,10 @@ class Restarts:
         """Note a word of a node, and which others it hears; None: it does not say."""
         if (life := self._lives.get(name)) is None:
             return
-        life.heard = now = self.clock()
-        life.first = now if life.first is None else life.first
+        now = self.clock()
+        if life.heard is None or now - life.heard > FRESH:
+            life.speaks = now  # who was silent has not heard anybody meanwhile, nor been heard
+        life.heard = now
         life.listens = hears is not None
         life.hears.update((other, now) for other in hears or () if other in self._lives)
 
@@ -135,7 +137,7 @@ class Restarts:
             for life in self._lives.values():
                 life.began += now - self._looked
                 if life.heard is not None:
-                    life.heard = life.first = now
+                    life.heard = life.speaks = now
         self._looked = now
         silences = {}
         for name, life in self._lives.items():
@@ -152,8 +154,8 @@ class Restarts:
     def deaf(self) -> dict[str, str]:
         """Return, once each, nodes that do not hear, or are not heard by, another one that speaks.
 
-        Whoever began later is meant: it found the other one in its place. Only a few moments after
-        both have spoken first do they have to have found each other.
+        Whoever began later is meant: it found the other one in its place. Both must have spoken for
+        a while without a break.
 
         Returns:
             Which other one, by name.
@@ -165,7 +167,7 @@ class Restarts:
                 there = life.is_there(now) and theirs.is_there(now)
                 if other == name or patience <= 0 or not there or not life.listens:
                     continue
-                if now - max(life.first, theirs.first, life.hears.get(other, 0.0)) <= patience:
+                if now - max(life.speaks, theirs.speaks, life.hears.get(other, 0.0)) <= patience:
                     continue
                 younger, older = (name, other) if life.began >= theirs.began else (other, name)
                 found[younger], self._lives[younger].blamed = older, True

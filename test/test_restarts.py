@@ -147,6 +147,17 @@ def test_the_younger_of_two_who_do_not_hear_each_other_is_blamed_once(clock):
     assert deaf(nodes, clock, 100, **well) == []
 
 
+def test_who_was_silent_for_long_has_time_to_hear_again(clock):
+    nodes = restarts(clock, silent=10, busy=3)
+    nodes.started('arm')
+    clock.now += 1
+    nodes.started('trainer')
+    assert deaf(nodes, clock, 50, arm='trainer', trainer='arm') == []
+    assert deaf(nodes, clock, 40, arm='') == []  # the trainer was busy
+    assert deaf(nodes, clock, 20, arm='', trainer='') == []
+    assert deaf(nodes, clock, 20, arm='', trainer='') == [('trainer', 'arm')]
+
+
 @pytest.mark.parametrize(
     'hears',
     [
