@@ -194,7 +194,9 @@ def test_a_note_counts_within_its_session_only(tmp_path):
     note.write({'sequence': 1234567})
     note.write({'sequence': 8})
     assert Note(folder, 'arm').read() == {'sequence': 8} and Note(folder, 'other').read() is None
-    note.path.write_bytes(note.path.read_bytes()[:-3])
+    note.path.write_bytes(note.path.read_bytes() + b'6}}\n')  # killed before it could cut that off
+    assert Note(folder, 'arm').read() == {'sequence': 8}
+    note.path.write_bytes(note.path.read_bytes()[:20])
     assert Note(folder, 'arm').read() is None
     note.write({'sequence': 9})
     os.utime(folder.lock, ns=(5, 5))  # taken hold of at another time

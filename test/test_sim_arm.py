@@ -13,13 +13,15 @@ import pytest
 import rclpy
 from medal_ros.msg import Action, ArmState, Observation, State, Step, Teleop
 from ros import Nodes, Probe, wait_until
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import SetBool, Trigger
 from test_package import urdf_pose
 
+from medal_ros.learning.note import forget
 from medal_ros.nodes import sim_arm
 from medal_ros.nodes.camera_input import nanoseconds
 from medal_ros.nodes.qos import HISTORY, RAW, STREAM, TELEOP
+from medal_ros.run_folder import RunFolder
 from medal_ros.sim.cube_grasp import HIGH, LOW, CubeGrasp
 
 ACTION = [0.1, -0.1, -1.0]
@@ -249,6 +251,32 @@ def test_a_step_is_said_before_its_result_is_drawn(monkeypatch):
     finally:
         rclpy.shutdown()
     assert happened[-3:] == ['executed', 'said', 'drawn']
+
+
+def test_who_takes_an_arms_place_tells_of_those_before_too(tmp_path):
+    """One that ended may not have found all of its readers: then they hear of it from the next."""
+    folder = RunFolder(tmp_path)
+    folder.lock.write_text('held')
+    shown = []
+    with Nodes(tmp_path) as nodes, Probe() as probe:
+        images = probe.record(Image, 'camera/third/image_raw', RAW)
+        states = probe.record(ArmState, 'robot_state', STREAM)
+        for _ in range(2):
+            known = len(states)
+            nodes.start('sim_arm', folder=str(tmp_path), resume=True, rate=10.0)
+            wait_until(lambda known=known: len(states) > known + 2 and images, 30.0, 'an image')
+            nodes.processes['sim_arm'].kill()
+            nodes.processes['sim_arm'].wait(10.0)
+            shown.append(states[-1].sequence)
+        steps = probe.record(Step, 'step', HISTORY)
+        nodes.start('sim_arm', folder=str(tmp_path), resume=True, rate=10.0)
+        wait_until(lambda: len(steps) > 3, 30.0, 'steps of the third arm')
+    forget(folder)
+    restarts = [step.sequence for step in steps if step.source == 'restart']
+    assert len(restarts) == 2, 'of the first and of the second arm'
+    for restart, last in zip(restarts, shown, strict=True):
+        assert last + 1 <= restart <= last + 2  # one may have been shown that we did not hear of
+    assert [step.sequence for step in steps[2:4]] == [restarts[1] + 1, restarts[1] + 2]
 
 
 def test_the_joints_of_the_panda_are_those_of_its_description(tmp_path):

@@ -202,6 +202,17 @@ def test_the_last_step_of_an_arm_that_ended_is_not_counted(world, heard):
     assert (state.steps, state.interventions) == (before.steps, before.interventions + 1)
 
 
+def test_nor_is_it_if_the_next_arm_was_not_heard_and_ended_too(world):
+    """The one after that tells of both, and whoever did hear the first does not count it."""
+    it = world(segment_steps=50, ask_for_help__after_steps=0)
+    before = it.go(times=3)
+    it.step.publish(Step(sequence=it.sequence - 1, source='policy', segment=before.segment))
+    it.step.publish(Step(sequence=it.sequence, source='restart'))
+    it.sequence += 10  # holds of an arm that nobody heard
+    state = it.go('restart')
+    assert (state.steps, state.interventions) == (before.steps, before.interventions + 2)
+
+
 def test_who_takes_its_place_does_as_it_did(tmp_path):
     """A pause that a person asked for outlives the process, and steps are counted on."""
     folder = RunFolder(tmp_path)

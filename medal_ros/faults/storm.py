@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ SPOILED = ('nan weights', 'cut weights')
 LASTS = {'pause': 1.0, 'freeze': 8.0, 'swap': 8.0, 'jump': 3.0, **dict.fromkeys(SPOILED, 5.0)}
 AFTERWARDS = 1.0  # seconds that a fault of the sensors lasts after it was noticed
 GIVE_UP = 90.0  # seconds after which a graph that does not find back is hit again
-CAUGHT_UP = 40  # steps that the trainer may be behind
+CAUGHT_UP = 10  # steps that the trainer may be behind
 
 
 @dataclass
@@ -40,6 +40,7 @@ class Hit:
         noticed: Whether somebody said so, where somebody should; None: nobody need.
         back: Seconds until the node was heard again; None: it was not, or nobody was hit.
         well: Seconds until the graph practised again with everybody there; None: it did not.
+        told: Who ended meanwhile, and why.
     """
 
     fault: Fault
@@ -47,6 +48,7 @@ class Hit:
     noticed: bool | None = None
     back: float | None = None
     well: float | None = None
+    told: list[str] = field(default_factory=list)
 
 
 class Storm:
@@ -149,6 +151,8 @@ class Storm:
     def turn(self) -> None:
         """Look how the graph is, and do what is due."""
         now = time.monotonic()
+        if 'trainer' in self.processes.restarts.away:
+            self.stored = -1  # what one that ended had stored, the next one may have to store again
         if self._hit is not None:
             self._follow(self._hit, now)
         elif self.left and self._well(now):
@@ -190,6 +194,8 @@ class Storm:
             hit.well = now - hit.at
         elif now - hit.at < GIVE_UP:
             return
+        hit.told = self.processes.told[:]
+        self.processes.told.clear()
         self.hits.append(hit)
         self._hit = None
         self.say(f'{len(self.hits)}: {describe(hit)}')
@@ -226,5 +232,6 @@ def describe(hit: Hit) -> str:
         words.append('noticed' if hit.noticed else 'NOT noticed')
     if hit.fault.node:
         words.append('not back' if hit.back is None else f'back in {hit.back:.1f} s')
+    words += [why for why in hit.told if why.endswith('is killed') and 'said nothing' not in why]
     words.append('never well' if hit.well is None else f'practice after {hit.well:.1f} s')
     return ', '.join(words)

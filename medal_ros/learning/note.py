@@ -67,7 +67,8 @@ class Note:
         found = None
         with suppress(OSError, TooLarge):
             if self.path.stat().st_uid == os.getuid():  # anybody may write into shared memory
-                found = parse(read_bytes(self.path, MOST))
+                whole, end, _ = read_bytes(self.path, MOST).partition(b'\n')
+                found = parse(whole + end)  # who was killed may not have cut off a longer one
         if not found or not self.session or found.get('session') != self.session:
             return None
         return found['values']

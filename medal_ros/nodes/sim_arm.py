@@ -187,8 +187,8 @@ class SimArm(Node):
 
     def go_on(self) -> None:
         """Go on where the run rests, or in the place of an arm that ended."""
-        if (shown := self.keeper.shown_before()) is not None:
-            self.take_the_place(shown)
+        if restarts := self.keeper.restarts():
+            self.take_the_place(restarts)
             return
         self.arm.sequence, saved = self.keeper.restore(self.world)
         if saved:
@@ -196,16 +196,19 @@ class SimArm(Node):
             if self.gripper is not None:
                 self.gripper.moved(saved['closed'])
 
-    def take_the_place(self, shown: int) -> None:
+    def take_the_place(self, restarts: list[int]) -> None:
         """Put the world back in the place of an arm that ended, and say so in a step of its own.
 
         Args:
-            shown: The observation that it showed last. Whether it executed a step after it,
-                nobody can know for sure; its number and the next one are not used any more.
+            restarts: Its number, which comes after the observation that was shown last. Whether
+                the arm that ended executed a step after that one, nobody can know for sure; both
+                numbers are not used any more. Before it those of earlier arms, which not everybody
+                may have heard: who ended had perhaps not found its readers.
         """
-        self.arm.sequence = shown + 1
-        self.keeper.put_back(self.world, shown + 2)
-        self.publish_step(self.arm.restart())
+        self.keeper.put_back(self.world, restarts[-1] + 1)
+        for sequence in restarts:
+            self.arm.sequence = sequence
+            self.publish_step(self.arm.restart())
         self.arm.sequence += 1
 
     def state(self) -> dict[str, object]:

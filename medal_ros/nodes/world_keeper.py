@@ -16,6 +16,7 @@ from medal_ros.run_folder import RunFolder
 from medal_ros.sim import TaskEnv
 
 NODE = 'sim_arm'
+KEPT = 16  # arms that ended of which the note still tells: some may not have been heard
 
 
 class WorldKeeper:
@@ -30,15 +31,22 @@ class WorldKeeper:
     def __init__(self, folder: RunFolder, seed: int, log: RcutilsLogger) -> None:
         self.folder, self.seed, self.log = folder, seed, log
         self.note = Note(folder, NODE)
+        self._restarts: list[int] = []
 
     def shown(self, sequence: int) -> None:
         """Note which observation is shown, for whoever takes this arm's place."""
-        self.note.write({'sequence': sequence})
+        self.note.write({'sequence': sequence, 'restarts': self._restarts})
 
-    def shown_before(self) -> int | None:
-        """Return the observation shown last by an arm that ended while its graph went on."""
+    def restarts(self) -> list[int]:
+        """Return where arms of this graph ended and another took their place, as one does now.
+
+        Each is the number after the observation that an arm showed last, the newest is the last.
+        There are none if no arm ended while its graph went on.
+        """
         noted = self.note.read()
-        return noted['sequence'] if noted is not None else None
+        if noted is not None:
+            self._restarts = [*noted['restarts'], noted['sequence'] + 1][-KEPT:]
+        return self._restarts
 
     def save(self, world: TaskEnv, values: dict[str, Any]) -> None:
         """Keep the world, and values of the arm's, as they are at the present observation."""
