@@ -27,8 +27,10 @@ train: setup
 	@.venv/bin/medal train $(call flag,TASK,task) $(call flag,PRESET,preset) \
 		$(call flag,SEED,seed) $(call flag,STEPS,steps) $(call flag,NAME,name) $(ARGS)
 
+# By default files with the fewest tests come last; ours with the fewest take the longest.
 test: setup
-	@.venv/bin/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
+	@.venv/bin/python -m pytest --numprocesses $(PROCESSES) --dist loadfile \
+		--no-loadscope-reorder $(ARGS)
 
 lint: setup
 	@.venv/bin/ruff check
