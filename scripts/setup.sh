@@ -89,10 +89,12 @@ install_dependencies() {
     'how to choose), all the rest 0.3 GB.'
   local index=()
   [ -z "${TORCH_INDEX:-}" ] || index=(--extra-index-url "$TORCH_INDEX")
-  logged $venv/bin/python -m pip install "${index[@]}" --constraint constraints.txt \
+  logged $venv/bin/python -m pip install --no-compile "${index[@]}" --constraint constraints.txt \
     --requirement requirements/ros.txt --requirement requirements/build.txt \
     --requirement requirements/run.txt --requirement requirements/console.txt \
     --requirement requirements/dev.txt
+  # On all processors, not on one as pip does. Some packages hold templates that are no Python.
+  $venv/bin/python -m compileall -q -j 0 $venv/lib >/dev/null 2>&1 || true
   dependencies >$venv/.dependencies
   say "packages installed after $SECONDS s"
 }
