@@ -59,9 +59,8 @@ class Nodes:
     """Some nodes as processes; a context manager that leaves none behind."""
 
     def __init__(self, folder: Path, count: int = NODES) -> None:
-        from medal_ros.processes import (
-            environment,
-        )  # here: a node that starts at once has to go without
+        # Not above: a node is to start at once, or its peers have forgotten the one before.
+        from medal_ros.processes import environment
 
         self.folder, self.environment = folder, environment()
         self.environment['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)

@@ -94,7 +94,7 @@ install_dependencies() {
     --requirement requirements/run.txt --requirement requirements/console.txt \
     --requirement requirements/dev.txt
   # On all processors, not on one as pip does. Some packages hold templates that are no Python.
-  $venv/bin/python -m compileall -q -j 0 $venv/lib >/dev/null 2>&1 || true
+  $venv/bin/python -m compileall -q -j 0 $venv/lib >>"$venv/set-up.log" 2>&1 || true
   dependencies >$venv/.dependencies
   say "packages installed after $SECONDS s"
 }

@@ -232,6 +232,6 @@ def describe(hit: Hit) -> str:
         words.append('noticed' if hit.noticed else 'NOT noticed')
     if hit.fault.node:
         words.append('not back' if hit.back is None else f'back in {hit.back:.1f} s')
-    words += [why for why in hit.told if why.endswith('is killed') and 'said nothing' not in why]
+    words += [why for why in hit.told if 'do not hear each other' in why]
     words.append('never well' if hit.well is None else f'practice after {hit.well:.1f} s')
     return ', '.join(words)
