@@ -10,7 +10,6 @@ every 33 s.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -34,8 +33,7 @@ from medal_ros.monitor import Monitor
 from medal_ros.nodes.images import image_from_array
 from medal_ros.nodes.qos import HISTORY, RAW, STREAM
 from medal_ros.orphans import ENDS_WITH_PARENT
-from medal_ros.processes import Processes
-from medal_ros.resources import share
+from medal_ros.processes import Processes, environment
 from medal_ros.run_folder import RunFolder
 from medal_ros.sim import spaces_of
 from medal_ros.train import alone
@@ -44,7 +42,6 @@ HEIGHT, WIDTH, FPS = 480, 640, 29.97
 PHASE = 0.008  # seconds that the second camera is behind the first
 SYNC = {'slop': 0.02, 'source_size': [HEIGHT, WIDTH], 'frozen_after': 1.0}
 DIFFERENT = 8  # frames that a camera shows in turn
-PROFILE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 
 
 def publish_cameras(names: Sequence[str], namespace: str) -> None:
@@ -176,9 +173,8 @@ def measure(
         kept = None if learning else give_weights(monitor, config, RunFolder(place))
         arm = StillArm(monitor, spaces.proprio, spaces.action, o.rate)
         processes = Processes(specs, place, monitor.namespace)
-        environment = {} if o.plain else {PROFILE: str(share('config', 'fastdds', 'cameras.xml'))}
         command = [*ENDS_WITH_PARENT, sys.executable, __file__, '--cameras', *spaces.cameras]
-        cameras = subprocess.Popen(command, env={**os.environ, **environment})
+        cameras = subprocess.Popen(command, env=environment())
         running = {name: p.pid for name, p in processes.running.items()} | {'cameras': cameras.pid}
 
         def ready() -> bool:
@@ -213,7 +209,6 @@ def main() -> None:
     parser.add_argument('--seconds', type=float, default=60.0, help='of each measurement')
     parser.add_argument('--rate', type=float, default=10.0, help='control steps per second')
     parser.add_argument('--fresh', type=float, help='of camera_sync; 1: take what is there')
-    parser.add_argument('--plain', action='store_true', help="Fast DDS's own shared memory")
     parser.add_argument('--alone', action='store_true', help='only without a learner')
     parser.add_argument('--cameras', nargs='+', help=argparse.SUPPRESS)
     o = parser.parse_args()

@@ -6,17 +6,11 @@ need not be installed for the stand-in. docs/hardware.md says which they are.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from launch.action import Action
-from launch.actions import (
-    GroupAction,
-    IncludeLaunchDescription,
-    SetEnvironmentVariable,
-    Shutdown,
-)
+from launch.actions import GroupAction, IncludeLaunchDescription, Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import PathJoinSubstitution
 from launch_ros.actions import Node
@@ -26,7 +20,6 @@ from launch_ros.substitutions import FindPackageShare
 from medal_ros.hardware import DriversConfig, Laboratory
 from medal_ros.launching import need, truth
 from medal_ros.launching_rviz import rviz, xacro
-from medal_ros.network import NETWORKS, PROFILES, profile
 from medal_ros.resources import share
 
 ROBOT = 'fr3'  # the one arm for which all names here and in config/franka are
@@ -205,16 +198,7 @@ def camera_drivers(d: DriversConfig) -> list[Action]:
         for name, serial in serials.items()
         if serial
     ]
-    return [GroupAction([*image_transport(), *drivers])] if drivers else []
-
-
-def image_transport() -> list[Action]:
-    """Return what gives Fast DDS room for whole images, unless its profiles are chosen already."""
-    chosen = os.environ.get(PROFILES)
-    if chosen not in (None, *map(profile, NETWORKS)):
-        return []
-    name = 'cameras.xml' if chosen == profile('machine') else 'cameras_subnet.xml'
-    return [SetEnvironmentVariable(PROFILES, str(share('config', 'fastdds', name)))]
+    return [GroupAction(drivers)] if drivers else []
 
 
 def joystick(namespace: str) -> Action:

@@ -3,7 +3,7 @@
 `ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST` alone does not keep others out: it only stops this machine
 from looking for them. Fast DDS still listens on every interface, and whoever names this machine in
 `ROS_STATIC_PEERS` is let in. `config/fastdds/this_machine.xml` has it listen on the loopback
-interface only. `subnet.xml` leaves that as it is; with either a newcomer holds up nobody for long.
+interface only; `subnet.xml` leaves that as it is. By either no message goes through shared memory.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 from medal_ros.resources import share
 
@@ -21,6 +23,8 @@ MEANING = 'who may speak to the graph: machine, programs of this one alone; subn
 
 RANGE, PEERS = 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'ROS_STATIC_PEERS'
 PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+BUFFER = 4 * 2**20  # bytes that a process has for messages it did not take yet, in the profiles
+BUFFER_LIMIT = Path('/proc/sys/net/core/rmem_max')  # what the kernel gives of them
 DEPRECATED = 'ROS_LOCALHOST_ONLY'  # overrules RANGE and PEERS where it is 1
 
 
@@ -69,3 +73,14 @@ def closed(environment: Mapping[str, str]) -> dict[str, str]:
 def profile(network: str) -> str:
     """Return the file with which Fast DDS listens as one of `NETWORKS` says."""
     return str(share('config', 'fastdds', PROFILE[network]))
+
+
+def too_small_for_images(limit: Path = BUFFER_LIMIT) -> str:
+    """Return why whole images of a camera come late on this machine; empty: they do not."""
+    with suppress(OSError, ValueError):
+        if (given := int(limit.read_text())) < BUFFER:
+            return (
+                f'images of cameras come 20 ms late: net.core.rmem_max is {given}, '
+                f'`sudo sysctl -w net.core.rmem_max={BUFFER}` makes room for them'
+            )
+    return ''

@@ -17,7 +17,7 @@ from medal_ros.network import closed
 from medal_ros.nursery import Child, Nursery
 from medal_ros.orphans import ENDS_WITH_PARENT
 from medal_ros.restarts import Restarts, TooManyRestarts
-from medal_ros.shared_memory import close_ports, sweep
+from medal_ros.shared_memory import sweep
 
 ROS_PREFIX = re.compile(r'^\[[A-Z]+\] \[[\d.]+\] \[[^]]*\]: ')  # severity, time, logger
 # By itself; or all was closed, and only ROS did not let go (nodes/run.py).
@@ -180,7 +180,6 @@ class Processes:
     def _kill(self, name: str, why: str) -> None:
         self.told.append(why)
         if name in self.running:
-            close_ports(self.running[name].pid)
             self.running[name].kill()  # `check` sees its end
 
     def stop(self, seconds: float, say: Callable[[str], None] = print) -> list[str]:

@@ -1,9 +1,11 @@
-"""Takes away what nodes that are killed leave in shared memory: Fast DDS leaves it to nobody."""
+"""Takes away what nodes that are killed leave in shared memory: Fast DDS leaves it to nobody.
+
+No message of ours goes through it (`config/fastdds`), but rmw_fastrtps has every process make some.
+"""
 
 from __future__ import annotations
 
 import fcntl
-import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -34,26 +36,4 @@ def sweep(folder: Path = SHARED, young: float = YOUNG) -> int:
             lock.with_name(lock.name.removesuffix(LOCK)).unlink(missing_ok=True)
             lock.unlink()
             removed += 1
-    return removed
-
-
-def close_ports(pid: int, folder: Path = SHARED) -> int:
-    """Remove the lock files of the ports a hung process listens on, and return how many.
-
-    For who is about to kill it. While it hung its peers gave the memory of its ports up and made
-    new ones, but could not take its locks. By lock files that are left behind, whoever listens on
-    these ports next takes the new memory for that of the dead and makes another one, and peers that
-    hold the former are not heard: every other node came back deaf to some (benchmarks/hang.py).
-
-    Args:
-        pid: The process.
-        folder: Where lock files are.
-    """
-    removed = 0
-    for handle in Path(f'/proc/{pid}/fd').glob('*'):
-        with suppress(OSError):
-            lock = Path(os.readlink(handle))
-            if lock.parent == folder and lock.match(f'fastrtps_port*{LOCK}'):
-                lock.unlink()
-                removed += 1
     return removed

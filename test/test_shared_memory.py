@@ -6,7 +6,7 @@ from pathlib import Path
 from ros import Nodes, Probe, wait_until
 from test_graph import segments_of
 
-from medal_ros.shared_memory import close_ports, sweep
+from medal_ros.shared_memory import sweep
 
 
 def there(segments: set[str]) -> set[str]:
@@ -37,15 +37,3 @@ def test_other_files_and_a_folder_that_is_missing(tmp_path):
         (tmp_path / name).touch()
     assert sweep(tmp_path, young=0.0) == 0 and len(list(tmp_path.iterdir())) == 3
     assert sweep(tmp_path / 'nowhere') == 0
-
-
-def test_of_a_process_only_the_locks_of_its_ports_go(tmp_path):
-    names = ['fastrtps_port7411_el', 'fastrtps_port7400_sl', 'fastrtps_abc_el', 'mine_el']
-    other = tmp_path / 'fastrtps_port7413_el'  # of another process
-    other.touch()
-    handles = [open(tmp_path / name, 'wb') for name in names]  # noqa: SIM115
-    assert close_ports(os.getpid(), tmp_path) == 1
-    assert {path.name for path in tmp_path.iterdir()} == {*names[1:], other.name}
-    for handle in handles:
-        handle.close()
-    assert close_ports(2**22 + 1, tmp_path) == 0  # no such process

@@ -20,6 +20,7 @@ from sensor_msgs.msg import Image
 
 from medal_ros.compat import cv_bridge, message_filters
 from medal_ros.msg import ArmState, Observation
+from medal_ros.network import too_small_for_images
 from medal_ros.nodes.camera_input import CameraInput, nanoseconds
 from medal_ros.nodes.camera_watch import CameraWatch
 from medal_ros.nodes.diagnostics import Diagnostics, Wrong
@@ -61,6 +62,8 @@ class CameraSync(Node):
         self.inputs.append(self.input(ArmState, 'robot_state', STREAM, check_state))
         self.timer = self.create_timer(c.patience, self.on_patience, autostart=False)
         self.synchronise()
+        if c.slop > 0 and (complaint := too_small_for_images()):
+            self.get_logger().warning(complaint)
         self.diagnostics = Diagnostics(self, self.describe)
 
     def camera(self, index: int) -> CameraInput:
