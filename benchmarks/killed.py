@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -101,7 +102,8 @@ def publish(name: str, folder: Path) -> None:
         if now - kept > 0.1:
             kept = now
             keep(folder, name, [time.time(), waits])
-        time.sleep(pause)
+        if pause:
+            time.sleep(pause)
 
 
 ROLES = {'listener': listen, 'fast': publish, 'steady': publish}  # any other: speak
@@ -173,19 +175,20 @@ class Nodes:
 
 def waits(folder: Path, way: str, times: int) -> list[float]:
     """Return, for each time that the fast one was killed, the longest publication after it."""
-    longest, known = [], 0
+    steady = lambda: json.loads((folder / 'steady.json').read_text())[1]  # noqa: E731
+    longest = []
     with Nodes(folder, way) as nodes:
         nodes.start('listener')
         nodes.start('steady')
+        until((folder / 'steady.json').exists, 'the steady node publishes nothing')
         for _ in range(times):
             nodes.start('fast')
-            until(lambda: (folder / 'fast.json').exists(), 'the fast node publishes nothing')
-            time.sleep(0.3)
+            until((folder / 'fast.json').exists, 'the fast node publishes nothing')
+            time.sleep(0.5)
+            before = len(steady())  # it may have waited when the fast one came, too
             nodes.kill('fast')
             time.sleep(AFTER)
-            found = json.loads((folder / 'steady.json').read_text())[1]
-            longest.append(max(found[known:], default=0.0))
-            known = len(found)
+            longest.append(max(steady()[before:], default=0.0))
     return longest
 
 
@@ -212,7 +215,7 @@ def deaf(folder: Path, way: str, times: int) -> list[bool]:
     return found
 
 
-def until(condition, complaint: str, seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], complaint: str, seconds: float = 30.0) -> None:
     """Wait for something.
 
     Raises:

@@ -80,7 +80,7 @@ def too_small_for_images(limit: Path = BUFFER_LIMIT) -> str:
     with suppress(OSError, ValueError):
         if (given := int(limit.read_text())) < BUFFER:
             return (
-                f'images of cameras come 20 ms late: net.core.rmem_max is {given}, '
+                f'images of cameras come late: net.core.rmem_max is {given}, '
                 f'`sudo sysctl -w net.core.rmem_max={BUFFER}` makes room for them'
             )
     return ''

@@ -89,6 +89,8 @@ install_dependencies() {
     'how to choose), all the rest 0.3 GB.'
   local index=()
   [ -z "${TORCH_INDEX:-}" ] || index=(--extra-index-url "$TORCH_INDEX")
+  # Python's own pip may be years old, and takes half as long again.
+  logged $venv/bin/python -m pip install --constraint constraints.txt --upgrade pip
   logged $venv/bin/python -m pip install --no-compile "${index[@]}" --constraint constraints.txt \
     --requirement requirements/ros.txt --requirement requirements/build.txt \
     --requirement requirements/run.txt --requirement requirements/console.txt \

@@ -15,17 +15,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# Read when a context is initialised, so it is enough that a test imports this module. Domains
-# above 101 can collide with the ports of other programs.
-os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
-os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
+from medal_ros.network import choose
 from medal_ros.nursery import Child, Nursery
+
+# Read when a context is initialised, so it is enough that a test imports this module. Domains
+# above 101 can collide with the ports of other programs.
+os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+choose('machine')
 
 NAMESPACE = '/medal'
 # Their imports take seconds each; here they are done once, as `medal train` does.
