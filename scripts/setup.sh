@@ -95,8 +95,9 @@ install_dependencies() {
     --requirement requirements/ros.txt --requirement requirements/build.txt \
     --requirement requirements/run.txt --requirement requirements/console.txt \
     --requirement requirements/dev.txt
-  # On all processors, not on one as pip does. Some packages hold templates that are no Python.
-  $venv/bin/python -m compileall -q -j 0 $venv/lib >>"$venv/set-up.log" 2>&1 || true
+  # On all processors, not on one as pip does, and without other people's tests. Some packages
+  # hold templates that are no Python.
+  $venv/bin/python -m compileall -q -j 0 -x '/tests?/' $venv/lib >>"$venv/set-up.log" 2>&1 || true
   dependencies >$venv/.dependencies
   say "packages installed after $SECONDS s"
 }
