@@ -26,7 +26,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import rclpy
+from std_msgs.msg import String
+
 from medal_ros.network import PROFILES, RANGE, profile
+from medal_ros.nodes.qos import HISTORY, RAW, STREAM
 
 WAYS = {
     'shared memory': {RANGE: 'LOCALHOST'},
@@ -42,11 +46,6 @@ LONG = 0.1  # seconds: a publication that costs a robot a tick
 
 def speak(name: str, folder: Path) -> None:
     """Be a node that speaks ten times a second, and keep in a file who was heard lately."""
-    import rclpy
-    from std_msgs.msg import String
-
-    from medal_ros.nodes.qos import HISTORY, STREAM
-
     rclpy.init(args=[])
     node, heard = rclpy.create_node(name), {}
     publisher = node.create_publisher(String, 'talk', STREAM)
@@ -66,11 +65,6 @@ def speak(name: str, folder: Path) -> None:
 
 def listen(name: str, folder: Path) -> None:
     """Be the listener."""
-    import rclpy
-    from std_msgs.msg import String
-
-    from medal_ros.nodes.qos import RAW
-
     rclpy.init(args=[])
     node = rclpy.create_node(name)
     node.create_subscription(String, 'talk', lambda m: None, RAW)
@@ -82,11 +76,6 @@ def publish(name: str, folder: Path) -> None:
 
     In a file are the moment of the last publication and every one above `LONG`, in seconds.
     """
-    import rclpy
-    from std_msgs.msg import String
-
-    from medal_ros.nodes.qos import RAW
-
     rclpy.init(args=[])
     node = rclpy.create_node(name)
     publisher, message = node.create_publisher(String, 'talk', RAW), String(data='x' * 100)

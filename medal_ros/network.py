@@ -3,7 +3,8 @@
 `ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST` alone does not keep others out: it only stops this machine
 from looking for them. Fast DDS still listens on every interface, and whoever names this machine in
 `ROS_STATIC_PEERS` is let in. `config/fastdds/this_machine.xml` has it listen on the loopback
-interface only; `subnet.xml` leaves that as it is. By either no message goes through shared memory.
+interface only; `subnet.xml` leaves that as it is. By either, what goes from one of our nodes
+to another keeps out of shared memory.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Takes away what nodes that are killed leave in shared memory: Fast DDS leaves it to nobody.
 
-No message of ours goes through it (`config/fastdds`), but rmw_fastrtps has every process make some.
+No message between our nodes goes through it (`config/fastdds`), but rmw_fastrtps has every process
+make some.
 """
 
 from __future__ import annotations

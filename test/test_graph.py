@@ -164,6 +164,18 @@ def test_a_recording_holds_every_step_that_the_run_stored(finished: RunFolder) -
     assert np.array_equal(np.stack([step.action for step in taken]), stored)
 
 
+def test_the_same_seed_repeats_the_run_to_the_bit(finished: RunFolder, runs: Path) -> None:
+    again = train(runs, 'two')
+    for name in ('frames', 'actions', 'proprio', 'forward', 'backward', 'task_rewards'):
+        one, two = ((f.replay / f'{name}.bin').read_bytes() for f in (finished, again))
+        assert one == two, name
+    for agent in AGENTS:
+        one, two = (folder.policy(agent, STEPS).read_bytes() for folder in (finished, again))
+        assert one == two, agent
+        one, two = (States(f.state('trainer')).load().part(agent) for f in (finished, again))
+        assert one == two, agent
+
+
 def test_ctrl_c_saves_the_run_and_leaves_nothing_behind(runs: Path) -> None:
     there = set(os.listdir('/dev/shm'))  # what others that were killed have left may be mapped, too
     process = start(runs, 'stopped', '--steps', '100000')

@@ -120,6 +120,12 @@ def test_profiles_have_the_network_alone_and_room_for_images(path):
     assert '<useBuiltinTransports>false</useBuiltinTransports>' in text
 
 
+def test_the_profile_of_this_machine_names_the_loopback_interface_only():
+    text = Path(profile('machine')).read_text()
+    assert text.count('<interfaceWhiteList>') == text.count('<type>UDPv4</type>') == 1
+    assert text.count('<address>') == text.count('<address>127.0.0.1</address>') == 2
+
+
 @pytest.mark.parametrize('name', network.NETWORKS)
 def test_no_message_goes_through_shared_memory(name):
     choose(name)

@@ -103,7 +103,6 @@ def whole(runs: Path) -> RunFolder:
 
 
 def test_a_stopped_run_goes_on_to_the_bit(whole: RunFolder, runs: Path) -> None:
-    """And a seed repeats a run: up to the stop these are two from the same one."""
     folder = RunFolder(runs / 'halves')
     first = begin(runs, 'halves')
     at(folder, 40, first)
