@@ -25,7 +25,7 @@ from medal_ros.learning.entropy import Temperature
 from medal_ros.learning.feed import Feed, whole
 from medal_ros.learning.interventions import Stretch
 from medal_ros.learning.networks import CriticEnsemble
-from medal_ros.learning.policy import Policy
+from medal_ros.learning.policy import Policy, draw_gaussian
 from medal_ros.learning.replay import Replay
 from medal_ros.spaces import AGENTS, Spaces
 
@@ -215,7 +215,7 @@ class Agent:
         """
         c = self.config
         features = self.policy.features(next_frames, next_proprio)
-        action, bonus = self.sample_action(features)
+        action, bonus, _ = self.sample_action(features)
         values = self.targets(torch.cat([features, action], -1), self._subset()).float()
         return rewards + c.discount * (values.amin(0) + bonus)
 
@@ -225,20 +225,21 @@ class Agent:
             return torch.randperm(c.critics)[: c.subset]
         return torch.rand(c.critics, device=self.device).topk(c.subset).indices  # never waits
 
-    def sample_action(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return random actions and the worth of their entropy, -alpha log pi or 0."""
+    def sample_action(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return random actions, their entropy's worth, -alpha log pi or 0, and their deviation."""
         actor = self.policy.actor
+        mean, std = actor.distribution(features, self._scheduled('noise'))
         if self.temperature is None:
-            action = actor.sample(features, self._scheduled('noise'), self.config.policy.noise_clip)
-            return action, action.new_zeros(())
-        action, log_likelihood = actor.sample_gaussian(features)
-        return action, -self.temperature() * log_likelihood
+            action = actor.draw(mean, std, self.config.policy.noise_clip)
+            return action, action.new_zeros(()), std
+        action, log_likelihood = draw_gaussian(mean, std)
+        return action, -self.temperature() * log_likelihood, std
 
     def update_actor(self, batch: dict[str, Tensor], features: Tensor) -> Metrics:
         """Ascend the critics plus the cloning term on the batch's demonstrations."""
         c = self.config
         with autocast(c.precision, self.device):
-            action, bonus = self.sample_action(features)
+            action, bonus, std = self.sample_action(features)
             values = self.critics(torch.cat([features, action], -1), frozen=True).float()
             value = (values.amin(0) if c.actor_value == 'min' else values).mean()
             likelihood = self.cloning_term(batch, features)
@@ -251,8 +252,6 @@ class Agent:
         self.actor_optimizer.step()
         if c.cloning.into_encoder and c.demonstrations:
             self.encoder_optimizer.step()
-        with torch.no_grad(), autocast(c.precision, self.device):
-            _, std = self.policy.actor.distribution(features, self._scheduled('noise'))
         metrics = {} if self.temperature is None else self._tune_temperature(bonus)
         # The gripper, the last number, belongs at a limit.
         saturation = (action[:, :-1].abs() > SATURATED).float().mean()

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medal_ros.errors import UserError
-from medal_ros.learning.convolution import convolve_relu
+from medal_ros.learning.convolution import Layer, convolve
 from medal_ros.learning.precast import Precast
 
 Wrap = Callable[[nn.Module], nn.Module]
@@ -69,9 +69,9 @@ class Encoder(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """Return `(batch, feature)` in [-1, 1] for `(batch, height, width, channels)` bytes."""
         first, *others = (m for m in self.convolutions if isinstance(m, nn.Conv2d))
-        hidden = convolve_relu(centred(frames), *_for_bytes(first), first.stride[0])
-        for layer in others:
-            hidden = convolve_relu(hidden, layer.weight, layer.bias, layer.stride[0])
+        layers = [Layer(*_for_bytes(first), first.stride[0])]
+        layers += [Layer(m.weight, m.bias, m.stride[0]) for m in others]
+        hidden = convolve(centred(frames), layers)
         hidden = hidden.permute(0, 2, 3, 1).flatten(1)  # as it lies in memory: nothing is moved
         return torch.tanh(self.norm(self.linear(hidden)))
 
@@ -140,5 +140,5 @@ class CriticEnsemble(nn.Module):
                 weight, bias = weight.detach(), bias.detach()
             x = torch.baddbmm(bias, x.expand(len(weight), -1, -1), weight)
             if i < last:
-                x = F.relu(x)
+                x = F.relu(x, inplace=True)
         return x.squeeze(-1)

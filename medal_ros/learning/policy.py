@@ -47,9 +47,12 @@ class Actor(nn.Module):
 
     def sample(self, features: Tensor, noise: float, clip: float | None = None) -> Tensor:
         """Return a random action through which gradients flow; `clip` bounds scheduled noise."""
+        return self.draw(*self.distribution(features, noise), clip)
+
+    def draw(self, mean: Tensor, std: Tensor, clip: float | None = None) -> Tensor:
+        """Return what `sample` does, of a distribution that is there already."""
         if self.learned_std:
-            return self.sample_gaussian(features)[0]
-        mean, std = self.distribution(features, noise)
+            return draw_gaussian(mean, std)[0]
         disturbance = std * torch.randn_like(mean)
         if clip is not None:
             bound = clip * self.proportions
@@ -57,12 +60,6 @@ class Actor(nn.Module):
         action = mean + disturbance
         # The bound must not stop the gradient, or a policy at the edge could never come back.
         return action + (action.clamp(-1.0 + EDGE, 1.0 - EDGE) - action).detach()
-
-    def sample_gaussian(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a random action and its `(batch,)` log likelihood, both with gradients."""
-        mean, std = self.distribution(features, 0.0)
-        raw = mean + std * torch.randn_like(mean)
-        return torch.tanh(raw), squashed_gaussian(raw, mean, std)
 
     def log_likelihood(self, features: Tensor, actions: Tensor) -> Tensor:
         """Return `(batch,)` log pi(action | features): the cloning term of the policy's loss.
@@ -74,6 +71,12 @@ class Actor(nn.Module):
         if not self.learned_std:
             return -0.5 * ((actions - mean) / self.config.cloning_std).square().sum(-1)
         return squashed_gaussian(torch.atanh(actions.clamp(-1.0 + EDGE, 1.0 - EDGE)), mean, std)
+
+
+def draw_gaussian(mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a random action and its `(batch,)` log likelihood, both with gradients."""
+    raw = mean + std * torch.randn_like(mean)
+    return torch.tanh(raw), squashed_gaussian(raw, mean, std)
 
 
 def squashed_gaussian(raw: Tensor, mean: Tensor, std: Tensor) -> Tensor:
