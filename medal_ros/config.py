@@ -177,14 +177,16 @@ def presets() -> list[str]:
 
 
 def load_preset(name: str) -> dict[str, Any]:
-    """Return a preset's dotted keys.
+    """Return a preset's dotted keys, laid over those of the preset that it says it is `like`.
 
     Raises:
         OptionError: There is no such preset.
     """
     if name not in presets():
         raise OptionError(f'there is no preset {name!r}; there are {", ".join(presets())}')
-    return read_yaml(share('config', 'presets', f'{name}.yaml'))
+    values = read_yaml(share('config', 'presets', f'{name}.yaml'))
+    like = values.pop('like', None)
+    return {**load_preset(like), **values} if like else values
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

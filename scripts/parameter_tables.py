@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from medal_ros.config import RunConfig, compress, expand, presets, read_yaml
+from medal_ros.config import RunConfig, compress, expand, load_preset, presets
 from medal_ros.nodes.console import ConsoleConfig
 from medal_ros.nodes.demo_recorder import DemoRecorderConfig
 from medal_ros.nodes.demo_view import DemoViewConfig
@@ -12,7 +12,6 @@ from medal_ros.nodes.sim_arm import SimArmConfig
 from medal_ros.nodes.teleop_joy import TeleopJoyConfig
 from medal_ros.nodes.teleop_keyboard import TeleopKeyboardConfig
 from medal_ros.options import table
-from medal_ros.resources import share
 from medal_ros.robot.cameras import CameraSyncConfig
 from medal_ros.robot.franka_control import FrankaArmConfig
 
@@ -48,9 +47,7 @@ def markdown(cls: type) -> str:
 
 def preset_table() -> str:
     names = presets()
-    chosen = {
-        n: compress(expand(read_yaml(share('config', 'presets', f'{n}.yaml')))) for n in names
-    }
+    chosen = {name: compress(expand(load_preset(name))) for name in names}
     keys = [key for key, *_ in rows(RunConfig)]
     keys += sorted({k for values in chosen.values() for k in values} - set(keys))
     lines = ['| key | ' + ' | '.join(names) + ' |', '|---' * (len(names) + 1) + '|']

@@ -16,6 +16,7 @@ from medal_ros.learning.demonstrations import as_replay
 from medal_ros.options import OptionError
 from medal_ros.resources import share
 from medal_ros.robot.supervision import ArmResetConfig
+from medal_ros.sim import TASKS, task_class
 from medal_ros.spaces import AGENTS, Spaces
 
 TABLETOP = Spaces(cameras=('third', 'goal'), height=84, width=84, proprio=3, action=3)
@@ -67,6 +68,22 @@ def test_a_preset_loads_says_what_it_is_and_repeats_no_key(name, tmp_path):
     path = tmp_path / 'config.yaml'
     save_config(config, path)
     assert load_config(path) == config
+
+
+def test_a_preset_is_like_another_but_for_what_it_says():
+    cube, peg = load_preset('cube_grasp'), load_preset('peg_insert')
+    assert 'like' not in peg and cube.keys() <= peg.keys()
+    assert (peg['task'], peg['arm_reset.every_steps']) == ('peg_insert', 100)
+    assert peg['arm_reset.before'] == cube['arm_reset.before'] == 'forward'
+
+
+@pytest.mark.parametrize('name', [name for name in presets() if name in TASKS])
+def test_the_preset_of_a_task_is_its_own_and_leaves_the_expert_time(name):
+    config = make_config(name, {})
+    assert config.task == name
+    # A segment of practice is no shorter than a trial, which the expert needs two thirds of.
+    assert config.segment_steps * config.repeat >= task_class(name).control_steps
+    assert config.arm_reset.every_steps == config.segment_steps
 
 
 def test_paper():

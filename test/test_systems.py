@@ -53,7 +53,7 @@ def systems(folder: Path, task: str, preset: str) -> dict[str, list[NodeSpec]]:
     return {
         'training': bringup.training(config, RunFolder(folder)),
         'simulation': bringup.simulation(config),
-        **(by_people(config, folder) if task == 'peg_insert' and preset != 'cube_grasp' else {}),
+        **(by_people(config, folder) if task == 'peg_insert' and config.repeat == 1 else {}),
         'evaluation': bringup.examination(plan, folder),
     }
 
