@@ -8,7 +8,9 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -41,6 +43,7 @@ from medal_ros.sim.demonstrations import record
 from medal_ros.sim.task import TaskEnv
 from medal_ros.spaces import AGENTS, Spaces
 
+SAY_EVERY = 30.0  # seconds between words about a recording
 # Launch arguments: name, default, description. An empty default leaves the preset's value.
 ARGUMENTS = {
     'task': ('', 'what is practised; empty: the preset says'),
@@ -298,7 +301,7 @@ def prepare(config: RunConfig, runs: Path, name: str, say: Any = print) -> RunFo
             say(f'recording {wanted} demonstrations of {config.task}')
             environment = make(config.task, None, config.pixels, config.repeat)
             record_demonstrations(
-                environment, config.task, counts, config.seed, folder.demonstrations
+                environment, config.task, counts, config.seed, folder.demonstrations, say
             )
         load_demonstrations(folder.demonstrations, config.task, spaces, least)
     except BaseException:  # Ctrl-C too: what never began leaves nothing behind
@@ -321,15 +324,28 @@ def demonstration_counts(task: str, count: int, times: int = 1) -> dict[str, int
 
 
 def record_demonstrations(
-    environment: TaskEnv, task: str, counts: Mapping[str, int], seed: int, folder: Path
+    environment: TaskEnv,
+    task: str,
+    counts: Mapping[str, int],
+    seed: int,
+    folder: Path,
+    say: Callable[[str], object] = print,
 ) -> list[Path]:
-    """Record demonstrations by the task's scripted expert and return their files."""
-    try:
-        demonstrations = record(environment, task, counts, seed)
-    finally:
-        environment.close()
+    """Record demonstrations by the task's scripted expert and return their files.
+
+    It says how far it is where that takes long: a cloth's hundred take five minutes.
+    """
     numbers = {name: itertools.count() for name in AGENTS}
-    return [save_demonstration(d, folder, next(numbers[d.direction])) for d in demonstrations]
+    paths: list[Path] = []
+    said = time.monotonic()
+    with closing(environment):
+        for demonstration in record(environment, task, counts, seed):
+            number = next(numbers[demonstration.direction])
+            paths.append(save_demonstration(demonstration, folder, number))
+            if time.monotonic() - said > SAY_EVERY:
+                say(f'{len(paths)} of {sum(counts.values())} demonstrations are recorded')
+                said = time.monotonic()
+    return paths
 
 
 def configure(

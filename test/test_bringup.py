@@ -14,7 +14,7 @@ from medal_ros.exam.plan import make_plan
 from medal_ros.learning.demonstrations import DemonstrationError, save_demonstration
 from medal_ros.options import OptionError
 from medal_ros.run_folder import RunFolder
-from medal_ros.sim import task_class
+from medal_ros.sim import make, task_class
 from medal_ros.spaces import AGENTS
 
 TASK = 'tabletop_quick'
@@ -75,6 +75,21 @@ def test_own_demonstrations_shorter_than_k_leave_no_run(tmp_path):
     with pytest.raises(DemonstrationError, match='fewer than the 500 goal states taken from its'):
         prepare(configure(TASK, changes=changes), tmp_path, 'x', say=lambda text: None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_recording_says_how_far_it_is(tmp_path, monkeypatch):
+    def words(every: float, name: str) -> list[str]:
+        said: list[str] = []
+        monkeypatch.setattr(bringup, 'SAY_EVERY', every)
+        counts = {'forward': 2, 'backward': 1}
+        environment = make('tabletop_quick', pixels=16)
+        bringup.record_demonstrations(
+            environment, 'tabletop_quick', counts, 0, tmp_path / name, said.append
+        )
+        return said
+
+    assert words(0.0, 'slow') == [f'{n} of 3 demonstrations are recorded' for n in (1, 2, 3)]
+    assert words(60.0, 'fast') == []
 
 
 @pytest.fixture

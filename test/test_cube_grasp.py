@@ -240,7 +240,7 @@ def test_forward_is_shown_on_one_side_of_the_tray(env, monkeypatch):
     nothing = {'wrist': BLACK, 'third': BLACK, 'proprio': np.zeros(4, np.float32)}
     monkeypatch.setattr(env, 'begin_segment', note)
     monkeypatch.setattr(env, 'observe', lambda: nothing)
-    shown = record(env, 'cube_grasp', 4, seed=0)
+    shown = list(record(env, 'cube_grasp', 4, seed=0))
     assert len(spots) == 4 and max(spots) < -0.015
     for demonstration in shown:
         env.restore(demonstration.start)

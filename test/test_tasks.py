@@ -212,7 +212,7 @@ def test_demonstration_counts_are_those_of_earl():
     (2, 2, 2), ({'forward': 1, 'backward': 3}, 1, 3), ({'forward': 2, 'backward': 0}, 2, 0),
 ])  # fmt: skip
 def test_as_many_demonstrations_as_asked_for(count, forward, backward):
-    kept = record(make('tabletop', pixels=16), 'tabletop', count, seed=0)
+    kept = list(record(make('tabletop', pixels=16), 'tabletop', count, seed=0))
     directions = [demonstration.direction for demonstration in kept]
     assert (directions.count('forward'), directions.count('backward')) == (forward, backward)
 
@@ -228,7 +228,8 @@ def test_demonstrations_carry_the_rewards_of_both_directions():
 
 
 def test_demonstrations_of_the_tabletop_show_several_goals():
-    kept = record(make('tabletop', pixels=16), 'tabletop', {'forward': 8, 'backward': 0}, seed=0)
+    counts = {'forward': 8, 'backward': 0}
+    kept = list(record(make('tabletop', pixels=16), 'tabletop', counts, seed=0))
     assert len({demonstration.frames[0, ..., 3:].tobytes() for demonstration in kept}) >= 3
 
 

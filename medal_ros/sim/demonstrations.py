@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -15,8 +15,8 @@ ATTEMPTS = 20
 
 def record(
     environment: TaskEnv, task: str, count: int | Mapping[str, int], seed: int
-) -> list[Demonstration]:
-    """Record forward and backward demonstrations, in turn.
+) -> Iterator[Demonstration]:
+    """Record forward and backward demonstrations, in turn, and yield each that is kept.
 
     As a person would, the world is set up once and then the task is done and undone in turn; where
     forward demonstrations keep to a set of starts (`demonstration_set`), it is set up again before
@@ -38,7 +38,6 @@ def record(
     rng = np.random.default_rng([seed, 1])
     drawn = {'set': environment.demonstration_set or environment.start_sets[0]}
     environment.reset(seed=seed, options=drawn)
-    kept: list[Demonstration] = []
     got = dict.fromkeys(AGENTS, 0)
     turns = failures = 0
     while any(got[direction] < wanted[direction] for direction in AGENTS):
@@ -54,14 +53,13 @@ def record(
             turns += 1
             if got[direction] < wanted[direction]:
                 got[direction] += 1
-                kept.append(demonstration)
+                yield demonstration
             continue
         failures += 1
         if failures > ATTEMPTS:
             raise RuntimeError(f'the scripted expert of {task} failed {failures} times')
         start = 'initial' if direction == 'forward' else 'done'
         environment.reset(options={**drawn, 'start': start})
-    return kept
 
 
 def _attempt(
