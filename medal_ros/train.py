@@ -208,8 +208,9 @@ def wait(
         processes.tend()
         herald.tell(view)
         if view is not None:
-            if view.status.mode == 'done':
-                view.update(phase=monitor.doing('evaluator') or view.status.phase)
+            busy = {'done': 'evaluator', 'practice': '' if view.status.steps else 'trainer'}
+            if node := busy.get(view.status.mode):
+                view.update(phase=monitor.doing(node) or view.status.phase)
             view.tick()
 
 

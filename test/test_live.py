@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from medal_ros.live import View
+from medal_ros.train import wait
 
 
 class Clock:
@@ -258,3 +259,24 @@ def test_a_dumb_terminal_gets_plain_lines(clock, monkeypatch):
     with View(stream=stream, clock=clock) as view:
         view.tick()
     assert '\x1b[' in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ('mode', 'steps', 'phase'),
+    [
+        ('practice', 0, 'trainer at work'),
+        ('practice', 7, 'practice'),
+        ('done', 9, 'evaluator at work'),
+        ('help', 0, 'practice'),
+    ],
+)
+def test_the_phase_is_what_the_node_does_that_all_wait_for(mode, steps, phase):
+    view = View(stream=io.StringIO())
+    view.update(mode=mode, steps=steps)
+    answers = iter([set(), {'trainer'}])
+    processes = SimpleNamespace(
+        check=lambda: next(answers), tend=lambda: None, told=[], restarts=None
+    )
+    monitor = SimpleNamespace(spin=lambda seconds: None, doing=lambda node: f'{node} at work')
+    wait(processes, monitor, 'trainer', False, view)
+    assert view.status.phase == phase

@@ -352,6 +352,7 @@ class Trainer(Node):
         sick = [f'{name}: {h.words}' for name, h in self.health.items() if h.words]
         words = Wrong('; '.join([*sick, self.waiting])) if sick else self.waiting
         return words, {
+            'doing': '' if self.checkpoints.warm else 'cloning the demonstrations',
             'stored': learner.steps,
             'refused': learner.joiner.refused,
             'updates': learner.updates,
