@@ -43,3 +43,14 @@ def test_pushing_into_the_table_and_what_stands_there_breaks_nothing(env):
         assert env.arm.position[2] > 0.010  # the fingertips reach 10 mm below the tool
     assert np.isfinite(env.arm.data.qpos).all()
     assert sum(warning.number for warning in env.arm.data.warning) == 0
+
+
+def test_the_expert_counts_its_attempts(env, monkeypatch):
+    env.reset(seed=0)
+    monkeypatch.setattr(env, '_attempt', lambda hand, forward: iter(()))
+    monkeypatch.setattr(env, '_rise', lambda hand: iter(()))
+    for needed in (0, 1, 3):
+        answers = iter([False] * needed + [True])
+        monkeypatch.setattr(env, '_content', lambda forward, answers=answers: next(answers))
+        assert list(env.expert('forward', np.random.default_rng(0)))
+        assert env.attempts == needed

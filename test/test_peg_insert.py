@@ -196,6 +196,14 @@ def test_the_expert_goes_back_for_a_peg_that_slipped(env):
     assert dropped and env.succeeded()
 
 
+def test_the_expert_counts_its_attempts(env, monkeypatch):
+    run(env, 'forward')
+    assert env.succeeded() and env.attempts == 1
+    monkeypatch.setattr(env, 'undone', lambda: env.attempts == 2)
+    run(env, 'backward')
+    assert env.attempts == 2
+
+
 @pytest.mark.parametrize('press', [False, True])
 def test_random_saturated_actions_break_nothing(env, press):
     rng = np.random.default_rng(1)

@@ -11,6 +11,7 @@ from safetensors.numpy import load, save
 from medal_ros.sim import TASKS, make, task_class
 from medal_ros.sim.demonstrations import record
 from medal_ros.sim.evaluate import evaluate, rollout
+from medal_ros.sim.tabletop import TabletopQuick
 from medal_ros.spaces import AGENTS
 
 OTHER = {'pixels': 32, 'repeat': 3}
@@ -215,6 +216,30 @@ def test_as_many_demonstrations_as_asked_for(count, forward, backward):
     kept = list(record(make('tabletop', pixels=16), 'tabletop', count, seed=0))
     directions = [demonstration.direction for demonstration in kept]
     assert (directions.count('forward'), directions.count('backward')) == (forward, backward)
+
+
+class Clumsy(TabletopQuick):
+    """Its expert says how many attempts it needed, in turn and at last always the last number."""
+
+    def __init__(self, *needed):
+        super().__init__(pixels=16)
+        self.needed = list(needed)
+
+    def expert(self, direction, rng):
+        self.attempts = self.needed.pop(0) if len(self.needed) > 1 else self.needed[0]
+        yield from super().expert(direction, rng)
+
+
+def test_a_second_attempt_is_not_shown():
+    at_once = list(record(Clumsy(1), 'tabletop_quick', 2, seed=0))
+    kept = list(record(Clumsy(2, 1), 'tabletop_quick', {'forward': 1, 'backward': 1}, seed=0))
+    # The first of all is missing, and nothing else is different.
+    assert [d.frames.tobytes() for d in kept] == [d.frames.tobytes() for d in at_once[1:3]]
+
+
+def test_an_expert_that_never_succeeds_at_once_is_given_up():
+    with pytest.raises(RuntimeError, match='tabletop_quick hardly ever succeeds at once'):
+        list(record(Clumsy(2), 'tabletop_quick', {'forward': 1, 'backward': 0}, 0))
 
 
 def test_demonstrations_carry_the_rewards_of_both_directions():

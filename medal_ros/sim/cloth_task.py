@@ -121,9 +121,9 @@ class ClothTask(PandaTask):
         An attempt that fails is followed by another one.
         """
         hand, forward = self._demonstrator(rng), direction == 'forward'
-        for _ in range(TRIES):
-            if self._content(forward):
-                break
+        self.attempts = 0
+        while self.attempts < TRIES and not self._content(forward):
+            self.attempts += 1
             yield from self._attempt(hand, forward)
             yield from self._rise(hand)
             yield from hand.wait(self.calm, closed=False)

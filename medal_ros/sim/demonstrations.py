@@ -10,7 +10,8 @@ from medal_ros.learning.demonstrations import Demonstration
 from medal_ros.sim.task import TaskEnv
 from medal_ros.spaces import AGENTS
 
-ATTEMPTS = 20
+ATTEMPTS = 20  # that may fail
+TURNS = 20  # that may be needed for each demonstration that is kept
 
 
 def record(
@@ -21,8 +22,9 @@ def record(
     As a person would, the world is set up once and then the task is done and undone in turn; where
     forward demonstrations keep to a set of starts (`demonstration_set`), it is set up again before
     each of them. The arm starts each demonstration from a wide random pose, so that either policy
-    learns to approach, unless backward begins with what forward holds (`held_when_done`). An
-    attempt that fails is not kept.
+    learns to approach, unless backward begins with what forward holds (`held_when_done`). One
+    that fails is not kept, nor one that took a second attempt: it shows to go on with what does
+    not work, and who clones it does so for good.
 
     Args:
         environment: The world.
@@ -32,7 +34,7 @@ def record(
         seed: Seeds the world and the expert.
 
     Raises:
-        RuntimeError: The expert failed too often.
+        RuntimeError: The expert failed too often, or hardly ever succeeded at once.
     """
     wanted = count if isinstance(count, Mapping) else dict.fromkeys(AGENTS, count)
     rng = np.random.default_rng([seed, 1])
@@ -40,6 +42,7 @@ def record(
     environment.reset(seed=seed, options=drawn)
     got = dict.fromkeys(AGENTS, 0)
     turns = failures = 0
+    most = TURNS * sum(wanted.values())
     while any(got[direction] < wanted[direction] for direction in AGENTS):
         direction = AGENTS[turns % 2]
         if direction == 'forward' and environment.demonstration_set:
@@ -51,9 +54,11 @@ def record(
         done = environment.succeeded() if direction == 'forward' else environment.undone()
         if done:
             turns += 1
-            if got[direction] < wanted[direction]:
+            if got[direction] < wanted[direction] and environment.attempts <= 1:
                 got[direction] += 1
                 yield demonstration
+            elif turns > most:
+                raise RuntimeError(f'the scripted expert of {task} hardly ever succeeds at once')
             continue
         failures += 1
         if failures > ATTEMPTS:

@@ -161,7 +161,7 @@ class PegInsert(PandaTask):
     def expert(self, direction: str, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Yield actions that insert the peg, or that put it down at random, and back off."""
         hand = self._demonstrator(rng)
-        for _ in range(4):  # the peg may slip, or miss the hole
+        for self.attempts in range(1, 5):  # the peg may slip, or miss the hole
             yield from self._insert(hand) if direction == 'forward' else self._take_out(hand)
             yield from hand.wait(4, closed=False)
             yield from self._rise(hand)

@@ -45,6 +45,7 @@ class TaskEnv(gym.Env):
 
     Attributes:
         start_set: The set of the newest reset; the scripted expert puts things back into it.
+        attempts: What the scripted expert needed at its newest demonstration, where it tells.
 
     Raises:
         ValueError: `pixels` or `repeat` is out of range.
@@ -71,6 +72,7 @@ class TaskEnv(gym.Env):
         self.render_mode = render_mode
         self.repeat = repeat
         self.start_set = self.start_sets[0]
+        self.attempts = 1
         if pixels:
             self.spaces = dataclasses.replace(self.spaces, height=pixels, width=pixels)
         shape = (self.spaces.height, self.spaces.width, 3)
