@@ -225,9 +225,12 @@ def show(view: View, kind: str, message: Any) -> None:
     elif kind == 'evaluation':
         view.update(evaluation=message)
     else:
-        view.update(**{name: getattr(message, name) for name in SHOWN[kind]})
-        if kind == 'state':
-            view.update(phase='final evaluation' if message.mode == 'done' else 'practice')
+        phase = view.status.phase
+        if kind == 'state' and message.mode == 'done':
+            phase = 'final evaluation'
+        elif kind == 'state' and message.steps:  # until then all wait for the trainer
+            phase = 'practice'
+        view.update(phase=phase, **{name: getattr(message, name) for name in SHOWN[kind]})
 
 
 class Herald:

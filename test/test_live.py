@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from medal_ros.live import View
-from medal_ros.train import wait
+from medal_ros.train import show, wait
 
 
 class Clock:
@@ -261,22 +261,24 @@ def test_a_dumb_terminal_gets_plain_lines(clock, monkeypatch):
     assert '\x1b[' in stream.getvalue()
 
 
-@pytest.mark.parametrize(
-    ('mode', 'steps', 'phase'),
-    [
-        ('practice', 0, 'trainer at work'),
-        ('practice', 7, 'practice'),
-        ('done', 9, 'evaluator at work'),
-        ('help', 0, 'practice'),
-    ],
-)
-def test_the_phase_is_what_the_node_does_that_all_wait_for(mode, steps, phase):
-    view = View(stream=io.StringIO())
-    view.update(mode=mode, steps=steps)
-    answers = iter([set(), {'trainer'}])
-    processes = SimpleNamespace(
-        check=lambda: next(answers), tend=lambda: None, told=[], restarts=None
+def state(mode, steps):
+    others = {'agent': 'forward', 'total_steps': 9, 'interventions': 0, 'reason': ''}
+    return SimpleNamespace(mode=mode, steps=steps, **others)
+
+
+def test_the_phase_is_what_the_node_does_that_all_wait_for(stream):
+    view = View(stream=stream, clock=lambda: 0.0)
+    states = [*[state('practice', 0)] * 3, state('practice', 1), state('practice', 7)]
+    monitor = SimpleNamespace(
+        spin=lambda seconds: show(view, 'state', states.pop(0)), doing=lambda node: f'{node} busy'
     )
-    monitor = SimpleNamespace(spin=lambda seconds: None, doing=lambda node: f'{node} at work')
+    processes = SimpleNamespace(
+        check=lambda: set() if states else {'trainer'}, tend=lambda: None, told=[], restarts=None
+    )
     wait(processes, monitor, 'trainer', False, view)
-    assert view.status.phase == phase
+    assert view.status.phase == 'practice' and view.status.steps == 7
+    states.append(state('done', 9))
+    wait(processes, monitor, 'trainer', False, view)
+    said = [line.split('] ')[1] for line in stream.getvalue().splitlines()]
+    events = [words for words in said if ',' not in words]
+    assert events == ['trainer busy', 'practice', 'final evaluation', 'evaluator busy']
