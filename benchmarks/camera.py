@@ -26,7 +26,7 @@ from machine import machine
 from medal_ros.msg import Action, ArmState, Observation, Step
 from sensor_msgs.msg import Image
 
-from medal_ros import bringup
+from medal_ros import bringup, preparing
 from medal_ros.bringup import NodeSpec
 from medal_ros.config import RunConfig
 from medal_ros.monitor import Monitor
@@ -234,7 +234,7 @@ def main() -> None:
         if o.alone:
             folder.path.mkdir()
         else:
-            bringup.prepare(config, Path(place), 'camera', say=lambda text: None)
+            preparing.prepare(config, Path(place), 'camera', say=lambda text: None)
         nodes = [
             NodeSpec('camera_sync', {**SYNC, **shape, **fresh}),
             bringup.supervision(config),

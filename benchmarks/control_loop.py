@@ -26,7 +26,7 @@ from builtin_interfaces.msg import Time
 from machine import machine
 from medal_ros.msg import Action, Observation, Step, Weights
 
-from medal_ros import bringup
+from medal_ros import bringup, preparing
 from medal_ros.bench.practice import Practice
 from medal_ros.bringup import NodeSpec
 from medal_ros.config import RunConfig
@@ -292,7 +292,7 @@ def main() -> None:
     print(machine())
     print(' '.join([f'{config.task}, {config.preset}, {options.rate:g} steps/s', *options.set]))
     with tempfile.TemporaryDirectory(prefix='medal_') as place:
-        folder = bringup.prepare(config, Path(place), 'control_loop', say=lambda text: None)
+        folder = preparing.prepare(config, Path(place), 'control_loop', say=lambda text: None)
         nodes = bringup.training(config, folder)
         measure('with a learner', nodes, folder, options.rate, options.seconds)
         few = [node for node in nodes if node.name not in ('trainer', 'reward', 'evaluator')]

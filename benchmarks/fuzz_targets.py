@@ -18,8 +18,8 @@ from medal_ros.srv import Label as LabelService
 from medal_ros.srv import Start, SwitchPolicy
 from std_srvs.srv import SetBool
 
-from medal_ros.bringup import prepare
 from medal_ros.config import make_config
+from medal_ros.preparing import prepare
 from medal_ros.sim import make, spaces_of
 
 SMALL = {

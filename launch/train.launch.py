@@ -9,11 +9,12 @@ from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import LogInfo, OpaqueFunction
 
-from medal_ros.bringup import configure_from_texts, default_name, prepare, training
+from medal_ros.bringup import configure_from_texts, default_name, training
 from medal_ros.hardware import PRESET, for_practice, load_laboratory, practice
 from medal_ros.launching import choice, console, declare, scratch, start, values
 from medal_ros.launching_franka import beside
 from medal_ros.launching_rviz import stand_in
+from medal_ros.preparing import prepare
 from medal_ros.resuming import hold_for_good, reopen_from_texts
 from medal_ros.train import alone
 

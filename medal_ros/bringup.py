@@ -6,11 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import shutil
-import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +14,6 @@ from typing import Any
 
 import yaml
 
-from medal_ros import disk
 from medal_ros.bags.record import RecordConfig, bag_name
 from medal_ros.config import (
     NodeConfig,
@@ -26,24 +21,15 @@ from medal_ros.config import (
     load_config,
     make_config,
     presets,
-    save_config,
 )
 from medal_ros.exam.plan import Plan
-from medal_ros.learning.classifier import Classifier
-from medal_ros.learning.demonstrations import load_demonstrations, save_demonstration
-from medal_ros.learning.device import choose_device
-from medal_ros.learning.policy import Policy
 from medal_ros.network import MEANING, NETWORKS
 from medal_ros.options import OptionError, flatten, nest, parse_assignment
 from medal_ros.robot.supervisor import SupervisorConfig
 from medal_ros.run_folder import RunFolder
-from medal_ros.scheduling import check_cores
-from medal_ros.sim import make, spaces_of, task_class
-from medal_ros.sim.demonstrations import record
-from medal_ros.sim.task import TaskEnv
-from medal_ros.spaces import AGENTS, Spaces
+from medal_ros.sim import spaces_of, task_class
+from medal_ros.spaces import Spaces
 
-SAY_EVERY = 30.0  # seconds between words about a recording
 # Launch arguments: name, default, description. An empty default leaves the preset's value.
 ARGUMENTS = {
     'task': ('', 'what is practised; empty: the preset says'),
@@ -249,103 +235,6 @@ def replay(run: Path, first: int, end: int, speed: float, loop: bool) -> list[No
 def console(runs: str) -> NodeSpec:
     """Return the browser console, which belongs to no system and may stand beside each."""
     return NodeSpec('console', {'runs': str(Path(runs).resolve())}, vital=False)
-
-
-def check_machine(config: RunConfig) -> None:
-    """Refuse what this machine does not have.
-
-    Raises:
-        OptionError: A device, or processors, that are not there.
-    """
-    choose_device(config.graph.device)
-    check_cores('graph.loop.cores', config.graph.loop.cores)
-    check_cores('graph.learning_cores', config.graph.learning_cores)
-
-
-def prepare(config: RunConfig, runs: Path, name: str, say: Any = print) -> RunFolder:
-    """Make a run's folder: its configuration and its demonstrations.
-
-    Raises:
-        OptionError: The name is taken, or cannot be a folder's; or as `check_machine`.
-        UserError: The demonstrations cannot be used, or the networks cannot be made.
-    """
-    if not name or name != Path(name).name or name.startswith('.'):
-        raise OptionError(f'{name!r} cannot be the name of a run: use letters, digits, - and _')
-    folder = RunFolder(runs / name)
-    if folder.path.exists():
-        raise OptionError(f'there is already a run {folder.path}: choose another name')
-    check_machine(config)
-    for agent in AGENTS:
-        if getattr(config, agent).agent.encoder.form == 'vae':
-            raise OptionError(
-                f'{agent}.agent.encoder.form vae is for medal bench: no node trains an autoencoder'
-            )
-    spaces = spaces_of(config.task, config.pixels)
-    least = max(getattr(config, a).classifier.goal_states for a in AGENTS)
-    for name in AGENTS:
-        Policy(getattr(config, name).agent, spaces)
-        Classifier(getattr(config, name).classifier, spaces, name)
-    say(disk.fits(config, spaces, runs))
-    given = config.demonstrations.folder
-    if given:
-        load_demonstrations(Path(given), config.task, spaces, least)
-    folder.path.mkdir(parents=True)
-    try:
-        save_config(config, folder.config)
-        if given:
-            copy_demonstrations(Path(given), folder.demonstrations)
-        else:
-            d = config.demonstrations
-            counts = demonstration_counts(config.task, d.count, d.times)
-            wanted = ' and '.join(f'{count} {direction}' for direction, count in counts.items())
-            say(f'recording {wanted} demonstrations of {config.task}')
-            environment = make(config.task, None, config.pixels, config.repeat)
-            record_demonstrations(
-                environment, config.task, counts, config.seed, folder.demonstrations, say
-            )
-        load_demonstrations(folder.demonstrations, config.task, spaces, least)
-    except BaseException:  # Ctrl-C too: what never began leaves nothing behind
-        shutil.rmtree(folder.path)
-        raise
-    return folder
-
-
-def copy_demonstrations(source: Path, target: Path) -> None:
-    """Copy the demonstrations of a folder, and nothing else that lies there."""
-    target.mkdir()
-    for path in source.glob('*.safetensors'):
-        shutil.copy(path, target)
-
-
-def demonstration_counts(task: str, count: int, times: int = 1) -> dict[str, int]:
-    """Return how many of each direction are recorded: `count`, or the task's own several times."""
-    own = task_class(task).demonstration_counts
-    return {name: count or times * own[name] for name in AGENTS}
-
-
-def record_demonstrations(
-    environment: TaskEnv,
-    task: str,
-    counts: Mapping[str, int],
-    seed: int,
-    folder: Path,
-    say: Callable[[str], object] = print,
-) -> list[Path]:
-    """Record demonstrations by the task's scripted expert and return their files.
-
-    It says how far it is where that takes long: a cloth's hundred take five minutes.
-    """
-    numbers = {name: itertools.count() for name in AGENTS}
-    paths: list[Path] = []
-    said = time.monotonic()
-    with closing(environment):
-        for demonstration in record(environment, task, counts, seed):
-            number = next(numbers[demonstration.direction])
-            paths.append(save_demonstration(demonstration, folder, number))
-            if time.monotonic() - said > SAY_EVERY:
-                say(f'{len(paths)} of {sum(counts.values())} demonstrations are recorded')
-                said = time.monotonic()
-    return paths
 
 
 def configure(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medal_ros import disk
-from medal_ros.bringup import changes_from_texts, check_machine
+from medal_ros.bringup import changes_from_texts
 from medal_ros.config import RunConfig, load_config, save_config
 from medal_ros.evaluation import open_run
 from medal_ros.learning.demonstrations import load_demonstrations
@@ -20,6 +20,7 @@ from medal_ros.learning.journal import NAME as JOURNAL
 from medal_ros.learning.note import forget
 from medal_ros.learning.recovery import last_record
 from medal_ros.options import OptionError, flatten
+from medal_ros.preparing import check_machine
 from medal_ros.run_folder import RunFolder
 from medal_ros.sim import spaces_of
 from medal_ros.spaces import AGENTS

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from medal_ros.bags.mend import mend_all
-from medal_ros.bringup import NodeSpec, prepare, simulation, training
+from medal_ros.bringup import NodeSpec, simulation, training
 from medal_ros.claims import claim
 from medal_ros.config import RunConfig
-from medal_ros.live import View
+from medal_ros.live import Status, View
 from medal_ros.monitor import Monitor
 from medal_ros.nodes.diagnostics import Diagnostics
 from medal_ros.options import OptionError
+from medal_ros.preparing import prepare
 from medal_ros.processes import PATIENCE, Processes, ProcessFailed, environment
 from medal_ros.report import describe
 from medal_ros.restarts import RestartLimits, Restarts
@@ -225,12 +226,15 @@ def show(view: View, kind: str, message: Any) -> None:
     elif kind == 'evaluation':
         view.update(evaluation=message)
     else:
-        phase = view.status.phase
-        if kind == 'state' and message.mode == 'done':
-            phase = 'final evaluation'
-        elif kind == 'state' and message.steps:  # until then all wait for the trainer
-            phase = 'practice'
+        phase = next_phase(view.status, message) if kind == 'state' else view.status.phase
         view.update(phase=phase, **{name: getattr(message, name) for name in SHOWN[kind]})
+
+
+def next_phase(status: Status, state: Any) -> str:
+    """Return what a state begins; else the phase stays, which may say what a node is busy with."""
+    if state.mode == 'done':
+        return status.phase if status.mode == 'done' else 'final evaluation'
+    return 'practice' if state.steps else status.phase  # before the first step all wait
 
 
 class Herald:

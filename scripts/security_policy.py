@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / 'benchmarks'))
 
 from all_nodes import all_nodes
 
-from medal_ros.bringup import prepare
 from medal_ros.config import make_config
 from medal_ros.nodes.recorder import TOPICS
+from medal_ros.preparing import prepare
 from medal_ros.robot.franka_config import FrankaConfig
 
 NAMESPACE = '/medal'

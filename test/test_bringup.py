@@ -6,13 +6,14 @@ import pytest
 import yaml
 from small import demonstration
 
-from medal_ros import bringup
-from medal_ros.bringup import NodeSpec, configure, configure_from_texts, prepare
+from medal_ros import bringup, preparing
+from medal_ros.bringup import NodeSpec, configure, configure_from_texts
 from medal_ros.config import load_config, save_config
 from medal_ros.evaluation import choose
 from medal_ros.exam.plan import make_plan
 from medal_ros.learning.demonstrations import DemonstrationError, save_demonstration
 from medal_ros.options import OptionError
+from medal_ros.preparing import prepare
 from medal_ros.run_folder import RunFolder
 from medal_ros.sim import make, task_class
 from medal_ros.spaces import AGENTS
@@ -80,10 +81,10 @@ def test_own_demonstrations_shorter_than_k_leave_no_run(tmp_path):
 def test_a_long_recording_says_how_far_it_is(tmp_path, monkeypatch):
     def words(every: float, name: str) -> list[str]:
         said: list[str] = []
-        monkeypatch.setattr(bringup, 'SAY_EVERY', every)
+        monkeypatch.setattr(preparing, 'SAY_EVERY', every)
         counts = {'forward': 2, 'backward': 1}
         environment = make('tabletop_quick', pixels=16)
-        bringup.record_demonstrations(
+        preparing.record_demonstrations(
             environment, 'tabletop_quick', counts, 0, tmp_path / name, said.append
         )
         return said

@@ -11,7 +11,7 @@ import pytest
 import ros  # noqa: F401  a domain of its own
 from small import demonstration
 
-from medal_ros import bringup, cli, monitor, train
+from medal_ros import cli, monitor, preparing, train
 from medal_ros.config import presets
 from medal_ros.learning.demonstrations import (
     DemonstrationError,
@@ -220,7 +220,7 @@ def test_an_interrupt_is_no_traceback(medal, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bringup, 'record_demonstrations', interrupted)
+    monkeypatch.setattr(preparing, 'record_demonstrations', interrupted)
     assert medal('train --name x')[::2] == (130, '')
     assert not Path('runs/x').exists()
 

@@ -5,9 +5,10 @@ import torch
 
 from medal_ros.bench.job import run_job
 from medal_ros.bench.methods import Job
-from medal_ros.bringup import configure, prepare
+from medal_ros.bringup import configure
 from medal_ros.errors import UserError
 from medal_ros.learning.device import autocast, choose_device, in_bf16
+from medal_ros.preparing import prepare
 
 
 @pytest.fixture(params=[0, 2], ids=['no GPU', 'two GPUs'])

@@ -8,7 +8,7 @@ import torch
 from small import SPACES
 
 from medal_ros import disk
-from medal_ros.bringup import configure, prepare
+from medal_ros.bringup import configure
 from medal_ros.disk import budget, fits, row_bytes, store_capacity
 from medal_ros.learning.agent import Agent
 from medal_ros.learning.checkpoint import agent_tensors
@@ -16,6 +16,7 @@ from medal_ros.learning.classifier import Classifier
 from medal_ros.learning.demonstrations import load_demonstrations
 from medal_ros.learning.replay import FrameStore, Replay
 from medal_ros.options import OptionError
+from medal_ros.preparing import prepare
 from medal_ros.sim import spaces_of
 
 Usage = namedtuple('Usage', 'total used free')

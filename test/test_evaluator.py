@@ -20,7 +20,7 @@ from ros import Nodes, Probe, wait_until
 from small import AGENT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from medal_ros import bringup, evaluation
+from medal_ros import bringup, evaluation, preparing
 from medal_ros.learning.policy import Policy
 from medal_ros.learning.weights import save_tensors
 from medal_ros.nodes.qos import HISTORY, LATCHED, STREAM
@@ -50,7 +50,7 @@ class Run:
         values = {**CHANGES, **{k.replace('__', '.'): v for k, v in changes.items()}}
         self.nodes = nodes
         self.config = bringup.configure(TASK, seed=3, steps=40, changes=values)
-        self.folder = bringup.prepare(self.config, runs, 'run', say=lambda text: None)
+        self.folder = preparing.prepare(self.config, runs, 'run', say=lambda text: None)
         self.folder.checkpoints.mkdir()
         parameters = flatten(bringup.node_config(self.config, self.folder))
         nodes.start('evaluator', **{k: v for k, v in parameters.items() if v != []})
@@ -169,7 +169,7 @@ def test_an_interrupt_leaves_what_is_known_and_waits_for_no_measurement(nodes, t
 
 def test_what_was_measured_of_the_baseline_is_not_measured_again(tmp_path, monkeypatch):
     config = bringup.configure(TASK, seed=3, steps=40, changes=CHANGES)
-    folder = bringup.prepare(config, tmp_path, 'run', say=lambda text: None)
+    folder = preparing.prepare(config, tmp_path, 'run', say=lambda text: None)
     folder.checkpoints.mkdir()
     one = evaluation.Baseline(config, folder)
     while not one.done:

@@ -277,7 +277,7 @@ def test_the_phase_is_what_the_node_does_that_all_wait_for(stream):
     )
     wait(processes, monitor, 'trainer', False, view)
     assert view.status.phase == 'practice' and view.status.steps == 7
-    states.append(state('done', 9))
+    states += [state('done', 9)] * 3
     wait(processes, monitor, 'trainer', False, view)
     said = [line.split('] ')[1] for line in stream.getvalue().splitlines()]
     events = [words for words in said if ',' not in words]

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from medal_ros.bringup import prepare
 from medal_ros.config import make_config
 from medal_ros.options import OptionError
+from medal_ros.preparing import prepare
 from medal_ros.scheduling import LoopConfig, be_first
 
 SHOW = """

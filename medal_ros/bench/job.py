@@ -22,7 +22,6 @@ from medal_ros.bench.interruption import interruptible
 from medal_ros.bench.methods import Job
 from medal_ros.bench.practice import Practice
 from medal_ros.bench.results import NAME, Result, load_result
-from medal_ros.bringup import demonstration_counts, record_demonstrations
 from medal_ros.config import RunConfig, load_config, save_config
 from medal_ros.errors import UserError
 from medal_ros.evaluation import FINAL, PERIODIC, Baseline, run_episodes
@@ -31,6 +30,7 @@ from medal_ros.learning.device import choose_device
 from medal_ros.learning.performance import tune
 from medal_ros.learning.weights import save_tensors
 from medal_ros.options import parse_assignment
+from medal_ros.preparing import demonstration_counts, record_demonstrations
 from medal_ros.report import machine, versions
 from medal_ros.run_folder import RunFolder
 from medal_ros.sim import make, spaces_of

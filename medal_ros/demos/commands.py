@@ -104,14 +104,14 @@ def record(options: argparse.Namespace) -> int:
 
 
 def _by_expert(options: argparse.Namespace, folder: Path) -> int:
-    from medal_ros.bringup import demonstration_counts, record_demonstrations
+    from medal_ros.preparing import demonstration_counts, record_demonstrations
     from medal_ros.sim import make
 
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise OptionError(f'{folder} is not an empty folder: choose another --out')
     counts = demonstration_counts(options.task, options.count)
     environment = make(options.task)
-    paths = record_demonstrations(environment, options.task, counts, options.seed, folder)
+    paths = record_demonstrations(environment, options.task, counts, options.seed, folder, print)
     print(f'{len(paths)} demonstrations of {options.task} are in {folder}')
     return 0
 

@@ -8,7 +8,7 @@ import json
 import time
 from typing import Any
 
-from medal_ros.bringup import NodeSpec, configure, prepare, training
+from medal_ros.bringup import NodeSpec, configure, training
 from medal_ros.config import RunConfig
 from medal_ros.faults.outcome import (
     HOLD,
@@ -22,6 +22,7 @@ from medal_ros.faults.storm import Storm
 from medal_ros.learning.recovery import last_record
 from medal_ros.monitor import Monitor
 from medal_ros.options import OptionError
+from medal_ros.preparing import prepare
 from medal_ros.processes import Processes, ProcessFailed
 from medal_ros.restarts import RestartLimits, Restarts
 from medal_ros.resuming import finished, hold

@@ -24,7 +24,7 @@ def record(
     each of them. The arm starts each demonstration from a wide random pose, so that either policy
     learns to approach, unless backward begins with what forward holds (`held_when_done`). One
     that fails is not kept, nor one that took a second attempt: it shows to go on with what does
-    not work, and who clones it does so for good.
+    not work, and who clones it may do so for good.
 
     Args:
         environment: The world.

@@ -45,7 +45,7 @@ class TaskEnv(gym.Env):
 
     Attributes:
         start_set: The set of the newest reset; the scripted expert puts things back into it.
-        attempts: What the scripted expert needed at its newest demonstration, where it tells.
+        attempts: Those of the scripted expert's newest demonstration; 1 where it counts none.
 
     Raises:
         ValueError: `pixels` or `repeat` is out of range.
